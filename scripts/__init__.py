@@ -1,0 +1,1 @@
+"""What `make` calls, in plain Python."""

@@ -1,0 +1,201 @@
+"""The repository's commands, as `make` calls them; without make: `python scripts/dev.py test`.
+
+Plain Python, so that Windows can do all of it too. The tools go into .venv, with uv where there is
+one and with pip where there is not; what is there already is not installed again.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
+TEMPLATE = ROOT / "template"
+CONSTRAINTS = TEMPLATE / "project" / "backend" / "constraints.txt"
+
+
+def demo(args: Sequence[str]) -> int:
+    """Render a project with the embedded model, start it, and say how to talk to it."""
+    # Copier alone is enough to render, and quick to install.
+    prepare("demo", [copier_requirement()])
+    return run_python("-m", "scripts.demo", *args)
+
+
+def test(args: Sequence[str]) -> int:
+    """Run all tests."""
+    prepare_all()
+    return run_python("-m", "pytest", *args)
+
+
+def lint(args: Sequence[str]) -> int:
+    """Check style and types, of the tools here and of the template as it lies."""
+    prepare_all()
+    checks = [
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("mypy",),
+    ]
+    return max(run_python("-m", *check) for check in checks)
+
+
+def lines(args: Sequence[str]) -> int:
+    """Count the lines of each level, and write the numbers into README.md."""
+    prepare_all()
+    return run_python("-m", "scripts.lines", *args)
+
+
+def constraints(args: Sequence[str]) -> int:
+    """Compile the tested versions anew: template/constraints.in to constraints.txt."""
+    prepare_all()
+    header = (
+        f"# Compiled from template/{CONSTRAINTS.stem}.in: change that, then `make constraints`.\n"
+    )
+    compiled = run_python(
+        *("-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.10"),
+        *("--no-header", "--no-annotate", "--upgrade", *args),
+        *(str(TEMPLATE / "constraints.in"), "--output-file", str(CONSTRAINTS)),
+    )
+    if compiled == 0:
+        versions = CONSTRAINTS.read_text(encoding="utf-8")
+        CONSTRAINTS.write_text(header + versions, encoding="utf-8", newline="\n")
+    return compiled
+
+
+COMMANDS = {
+    "demo": demo,
+    "test": test,
+    "lint": lint,
+    "lines": lines,
+    "constraints": constraints,
+}
+
+
+def main() -> int:
+    if sys.version_info < (3, 10):  # noqa: UP036 - whoever calls it may have an older one
+        give_up(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]}.")
+    parser = argparse.ArgumentParser(description="The repository's commands.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, command in COMMANDS.items():
+        commands.add_parser(name, help=command.__doc__, add_help=False)
+    chosen, rest = parser.parse_known_args()
+    try:
+        return COMMANDS[chosen.command](rest)
+    except KeyboardInterrupt:
+        return 130
+
+
+# --- What the other scripts and the tests share ---
+
+
+def copy_template(into: Path) -> Path:
+    """A plain copy of the template as it lies here, committed or not.
+
+    Without git, because inside a repository Copier takes the newest tag.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "copier.yml", into)
+    left_behind = shutil.ignore_patterns("__pycache__", ".venv", "*.pyc", ".*_cache", "*.db*")
+    shutil.copytree(TEMPLATE, into / TEMPLATE.name, ignore=left_behind)
+    return into
+
+
+def python_of(venv: Path) -> Path:
+    """The interpreter of a virtual environment."""
+    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def install(venv: Path, requirements: Sequence[str], *, cwd: Path = ROOT) -> None:
+    """Install into `venv`, made if need be. Ends the program with a sentence where that fails."""
+    if not python_of(venv).exists():
+        make_venv(venv)
+    if has_uv():
+        command = ["uv", "pip", "install", "--quiet", "--python", str(python_of(venv))]
+    else:
+        command = [str(python_of(venv)), "-m", "pip", "install", "--quiet"]
+        command += ["--disable-pip-version-check"]
+    if subprocess.run([*command, *requirements], cwd=cwd, check=False).returncode:
+        give_up("The packages could not be installed; the lines above say why.")
+
+
+def make_venv(venv: Path) -> None:
+    """Make a virtual environment. Ends the program with a sentence where that cannot be."""
+    shutil.rmtree(venv, ignore_errors=True)
+    if has_uv():
+        command = ["uv", "venv", "--quiet", "--python", sys.executable, str(venv)]
+    else:
+        command = [sys.executable, "-m", "venv", str(venv)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode:
+        shutil.rmtree(venv, ignore_errors=True)
+        if "ensurepip" in made.stdout + made.stderr:
+            give_up(
+                "This Python cannot make virtual environments. On Debian and Ubuntu: "
+                "sudo apt install python3-venv. Or install uv: https://docs.astral.sh/uv/"
+            )
+        give_up(f"No virtual environment could be made in {venv}: {made.stderr.strip()}")
+
+
+@cache
+def has_uv() -> bool:
+    """Whether uv is there, and works."""
+    try:
+        return subprocess.run(["uv", "--version"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def fingerprint(*parts: str | Path) -> str:
+    """A short text that changes when one of these files or texts does, or the Python."""
+    digest = hashlib.sha256(sys.version.encode())
+    for part in parts:
+        digest.update(part.read_bytes() if isinstance(part, Path) else part.encode())
+    return digest.hexdigest()
+
+
+def give_up(sentence: str) -> NoReturn:
+    print(sentence, file=sys.stderr)
+    raise SystemExit(1)
+
+
+# --- .venv, the environment of the tools ---
+
+
+def prepare_all() -> None:
+    prepare(
+        "all",
+        ["-r", "requirements-dev.txt"],
+        ROOT / "requirements-dev.txt",
+        TEMPLATE / "constraints.in",
+        CONSTRAINTS,
+    )
+
+
+def prepare(what: str, requirements: Sequence[str], *files: Path) -> None:
+    """Install into .venv, unless that was done for the same requirements."""
+    stamp = VENV / f".installed-{what}"
+    wanted = fingerprint(*files, *requirements)
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    print("Installing the tools into .venv ...", flush=True)
+    install(VENV, requirements)
+    stamp.write_text(wanted)
+
+
+def copier_requirement() -> str:
+    required = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
+    return next(line for line in required if line.startswith("copier=="))
+
+
+def run_python(*arguments: str) -> int:
+    return subprocess.run([str(python_of(VENV)), *arguments], cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

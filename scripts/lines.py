@@ -1,0 +1,60 @@
+"""Counts the lines of Python in a project of each level, and writes the table into README.md."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from copier import Settings, run_copy
+from scripts.dev import ROOT, copy_template
+
+README = ROOT / "README.md"
+BEGIN, END = "<!-- lines -->\n", "<!-- /lines -->"
+
+# One project of each level stands for it.
+SAMPLES = {
+    "1 hello world, SQLite": {"level": 1, "store": "sqlite"},
+    "2 agent, OpenAI, SQLite": {"level": 2, "store": "sqlite", "provider": "openai"},
+}
+
+
+def main() -> int:
+    text = README.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    counted = table()
+    print(counted, end="")
+    updated = before + BEGIN + counted + END + after
+    if "--check" in sys.argv[1:]:
+        return int(updated != text)
+    README.write_text(updated, encoding="utf-8", newline="\n")
+    return 0
+
+
+def table() -> str:
+    """The lines of each level, rounded to 50 so that a small change leaves the README alone."""
+    rows = ["| level | files in `app/` | lines | of them yours to edit |", "|---|---|---|---|"]
+    with tempfile.TemporaryDirectory() as scratch:
+        template = copy_template(Path(scratch) / "template")
+        for number, (name, answers) in enumerate(SAMPLES.items()):
+            project = Path(scratch) / str(number)
+            settings = Settings()
+            run_copy(
+                str(template), project, data=answers, defaults=True, quiet=True, settings=settings
+            )
+            rows.append(row(name, project / "backend"))
+    return "\n".join(rows) + "\n"
+
+
+def row(name: str, backend: Path) -> str:
+    modules = [path for path in (backend / "app").glob("*.py") if path.name != "__init__.py"]
+    total = sum(map(lines_of, [backend / "main.py", *modules]))
+    own = next(path for path in modules if path.name in ("hello.py", "agent.py"))
+    return f"| {name} | {len(modules)} | {round(total / 50) * 50} | {lines_of(own)} |"
+
+
+def lines_of(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""The backend: a message goes route -> server -> history -> model -> stream -> store."""

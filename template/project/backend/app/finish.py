@@ -1,0 +1,52 @@
+"""A provider's stream that must end with a finish reason: without one the answer broke off."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+
+class CutShort(Exception):
+    """The provider ended the stream without saying that the answer was complete."""
+
+
+class ChunkStream(Protocol):
+    def __aiter__(self) -> AsyncIterator[Any]: ...
+
+
+class FinishedStream:
+    """Passes chat completion chunks on, and raises CutShort when they end without a finish reason.
+
+    A cut connection and an error in mid-stream otherwise pass for the end of the answer: the Agents
+    SDK asks only OpenAI's own host for a finish reason, and LiteLLM invents one ("stop"), but keeps
+    what the provider really said in `received_finish_reason`.
+    """
+
+    def __init__(self, stream: ChunkStream) -> None:
+        self._stream = stream
+        self._chunks = stream.__aiter__()
+        self._finished = False
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            chunk = await self._chunks.__anext__()
+        except StopAsyncIteration:
+            if not self._finished:
+                raise CutShort from None
+            raise
+        if chunk.choices and chunk.choices[0].finish_reason is not None:
+            if not self._said_by_provider():
+                raise CutShort
+            self._finished = True
+        return chunk
+
+    def _said_by_provider(self) -> bool:
+        if not hasattr(self._stream, "received_finish_reason"):
+            return True
+        stream: Any = self._stream
+        return bool(stream.received_finish_reason or stream.intermittent_finish_reason)
+
+    def __getattr__(self, name: str) -> Any:
+        # close, aclose, response: whatever else the Agents SDK asks the provider's stream for.
+        return getattr(self._stream, name)

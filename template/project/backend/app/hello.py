@@ -1,0 +1,39 @@
+"""The server's answers: a hello world. Change `respond`, and the chat changes."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from chatkit.types import (
+    AssistantMessageContent,
+    AssistantMessageItem,
+    ThreadItemDoneEvent,
+    ThreadMetadata,
+    ThreadStreamEvent,
+    UserMessageItem,
+)
+
+from app.context import RequestContext
+from app.protocol import ProtocolServer, text_of, title_of
+
+
+class HelloServer(ProtocolServer):
+    """Answers every message without a model: it greets, and says what it heard."""
+
+    async def respond(
+        self,
+        thread: ThreadMetadata,
+        input_user_message: UserMessageItem | None,
+        context: RequestContext,
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        if input_user_message is None:
+            return
+        thread.title = thread.title or title_of(input_user_message)
+        answer = f"Hello! You wrote: {text_of(input_user_message)}"
+        yield ThreadItemDoneEvent(
+            item=AssistantMessageItem(
+                id=self.store.generate_item_id("message", thread, context),
+                thread_id=thread.id,
+                created_at=datetime.now(),
+                content=[AssistantMessageContent(text=answer)],
+            )
+        )

@@ -1,0 +1,140 @@
+"""What the model is told: the newest items of the thread, as input for the Agents SDK."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from agents import TResponseInputItem
+from chatkit.agents import ThreadItemConverter
+from chatkit.store import Store
+from chatkit.types import (
+    AssistantMessageItem,
+    Attachment,
+    HiddenContextItem,
+    ThreadItem,
+    ThreadMetadata,
+    UserMessageItem,
+    UserMessageTagContent,
+)
+from openai.types.responses import ResponseInputContentParam, ResponseInputTextParam
+
+from app.context import RequestContext
+
+CHARACTERS_PER_TOKEN = 4
+"""A rule of thumb that errs on the safe side for English; a budget needs no more."""
+
+
+class Converter(ThreadItemConverter):
+    """Thread items as model input, for every kind of item and every provider."""
+
+    async def assistant_message_to_input(
+        self, item: AssistantMessageItem
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        # The SDK's own list of output_text parts is refused by every chat-completions model
+        # ("Unknown content"): https://github.com/openai/chatkit-python/issues
+        text = "".join(part.text for part in item.content)
+        return {"role": "assistant", "content": text} if text else None
+
+    async def hidden_context_to_input(
+        self, item: HiddenContextItem
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        match item.content:
+            case {"type": "tool_call"}:
+                return tool_call_input(item.content)
+            case str():
+                return await super().hidden_context_to_input(item)
+            case _:
+                return None
+
+    async def attachment_to_message_content(
+        self, attachment: Attachment
+    ) -> ResponseInputContentParam:
+        # Without a placeholder one attachment would make its whole thread unanswerable.
+        return text_part(f"[The user attached {attachment.name} ({attachment.mime_type}).]")
+
+    async def tag_to_message_content(self, tag: UserMessageTagContent) -> ResponseInputContentParam:
+        details = f" {json.dumps(tag.data, ensure_ascii=False)}" if tag.data else ""
+        return text_part(f"@{tag.text}: {tag.id}{details}")
+
+
+def text_part(text: str) -> ResponseInputTextParam:
+    return {"type": "input_text", "text": text}
+
+
+def tool_call_item_content(call_id: str, name: str, arguments: str, output: str) -> dict[str, Any]:
+    """What a hidden item keeps of a server tool's call, since no thread item is made for it."""
+    return {
+        "type": "tool_call",
+        "call_id": call_id,
+        "name": name,
+        "arguments": arguments,
+        "output": output,
+    }
+
+
+def tool_call_input(content: dict[str, Any]) -> list[TResponseInputItem]:
+    """A kept call and its output, always together: a provider refuses one without the other."""
+    return [
+        {
+            "type": "function_call",
+            "call_id": content["call_id"],
+            "name": content["name"],
+            "arguments": content["arguments"],
+        },
+        {
+            "type": "function_call_output",
+            "call_id": content["call_id"],
+            "output": content["output"],
+        },
+    ]
+
+
+async def model_input(
+    store: Store[RequestContext],
+    thread: ThreadMetadata,
+    context: RequestContext,
+    *,
+    items: int,
+    tokens: int,
+) -> list[TResponseInputItem]:
+    """The newest `items` items and about `tokens` tokens of the thread, oldest first.
+
+    It begins with a message of the user, since providers refuse a history that does not; the
+    newest message of the user and what follows it are there however long they are.
+    """
+    newest = await newest_items(store, thread, context, items)
+    converter = Converter()
+    turns: list[list[TResponseInputItem]] = []
+    budget = tokens * CHARACTERS_PER_TOKEN
+    for turn in reversed(by_user_message(newest)):
+        converted = await converter.to_agent_input(turn)
+        budget -= len(json.dumps(converted, ensure_ascii=False, default=str))
+        if turns and budget < 0:
+            break
+        turns.append(converted)
+    return [item for turn in reversed(turns) for item in turn]
+
+
+async def newest_items(
+    store: Store[RequestContext], thread: ThreadMetadata, context: RequestContext, count: int
+) -> list[ThreadItem]:
+    """The newest `count` items, oldest first; more, if no message of the user is among them."""
+    found: list[ThreadItem] = []
+    after: str | None = None
+    while True:
+        page = await store.load_thread_items(thread.id, after, count, "desc", context)
+        found += page.data
+        if not page.has_more or any(isinstance(item, UserMessageItem) for item in found):
+            return found[::-1]
+        after = page.after
+
+
+def by_user_message(items: Sequence[ThreadItem]) -> list[list[ThreadItem]]:
+    """The items cut before each message of the user; what stands before the first is left out."""
+    turns: list[list[ThreadItem]] = []
+    for item in items:
+        if isinstance(item, UserMessageItem):
+            turns.append([item])
+        elif turns:
+            turns[-1].append(item)
+    return turns

@@ -1,0 +1,64 @@
+"""Models through LiteLLM: Gemini, Claude, Azure, and whatever else it speaks to."""
+
+import os
+from typing import Any
+
+from agents import Model, ModelSettings
+
+from app.finish import FinishedStream
+from app.model import ModelSource
+
+# LiteLLM fetches a price list from the internet when it is imported, unless told to use its own.
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+
+class LitellmSource(ModelSource):
+    """`name` as LiteLLM takes it (gemini/…, anthropic/…, azure/…), or after the prefix litellm/."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        timeout: float,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        missing: str | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(name, missing)
+        self._api_key = api_key
+        self._base_url = base_url
+        # drop_params: a parameter that a model does not take is left out instead of raising.
+        # The retries are the Retry button's: a failure is told at once.
+        self.settings = ModelSettings(
+            include_usage=True,
+            extra_args={
+                "drop_params": True,
+                "timeout": timeout,
+                "max_retries": 0,
+                "num_retries": 0,
+                **extra,
+            },
+        )
+
+    def load(self) -> Model:
+        # Imported here, in the loading thread: it takes seconds.
+        import litellm
+        from agents.extensions.models.litellm_model import LitellmModel
+
+        litellm.suppress_debug_info = True
+        litellm.telemetry = False
+
+        class FinishedLitellmModel(LitellmModel):
+            async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
+                fetched = await super()._fetch_response(*args, **kwargs)
+                if not isinstance(fetched, tuple):
+                    return fetched
+                response, stream = fetched
+                return response, FinishedStream(stream)
+
+        return FinishedLitellmModel(
+            model=self.name.removeprefix("litellm/"),
+            base_url=self._base_url,
+            api_key=self._api_key,
+        )

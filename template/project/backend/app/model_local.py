@@ -1,0 +1,44 @@
+"""Models of any server that speaks chat completions: Ollama, vLLM, llama.cpp, LM Studio."""
+
+from typing import Any
+
+from agents import Model, ModelSettings, OpenAIChatCompletionsModel
+from openai import AsyncOpenAI
+
+from app.finish import FinishedStream
+from app.model import ModelSource
+
+
+class ChatCompletionsModel(OpenAIChatCompletionsModel):
+    """Takes an answer for complete only if the server says so."""
+
+    async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
+        fetched = await super()._fetch_response(*args, **kwargs)
+        if not isinstance(fetched, tuple):
+            return fetched
+        response, stream = fetched
+        return response, FinishedStream(stream)
+
+
+class LocalSource(ModelSource):
+    """`name` is local/ and the model's name on the server at `base_url`."""
+
+    settings = ModelSettings(include_usage=True)
+
+    def __init__(
+        self, name: str, *, timeout: float, base_url: str, api_key: str | None = None
+    ) -> None:
+        super().__init__(name)
+        self._timeout = timeout
+        self._base_url = base_url
+        self._api_key = api_key
+
+    def load(self) -> Model:
+        # Local servers want no key, the client wants one. The retries are the Retry button's.
+        client = AsyncOpenAI(
+            api_key=self._api_key or "none",
+            base_url=self._base_url,
+            timeout=self._timeout,
+            max_retries=0,
+        )
+        return ChatCompletionsModel(self.name.removeprefix("local/"), client)

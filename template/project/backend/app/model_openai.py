@@ -1,0 +1,33 @@
+"""OpenAI's models, through the Responses API and the Agents SDK's own client."""
+
+from agents import Model, ModelSettings, OpenAIResponsesModel
+from openai import AsyncOpenAI
+
+from app.model import ModelSource
+
+
+class OpenAISource(ModelSource):
+    """`name` is openai/ and the model's id."""
+
+    settings = ModelSettings(store=False)
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        timeout: float,
+        api_key: str | None,
+        base_url: str | None = None,
+        missing: str | None = None,
+    ) -> None:
+        super().__init__(name, missing)
+        self._timeout = timeout
+        self._api_key = api_key
+        self._base_url = base_url
+
+    def load(self) -> Model:
+        # The retries are the Retry button's: a failure is told at once.
+        client = AsyncOpenAI(
+            api_key=self._api_key, base_url=self._base_url, timeout=self._timeout, max_retries=0
+        )
+        return OpenAIResponsesModel(self.name.removeprefix("openai/"), client)

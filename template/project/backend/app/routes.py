@@ -1,0 +1,180 @@
+"""The HTTP routes: /chatkit for the protocol, /health and /ready for whoever watches the server."""
+
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from chatkit.server import StreamingResult
+from chatkit.store import NotFoundError
+from fastapi import FastAPI, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.context import RequestContext
+from app.protocol import ProtocolServer, Refused
+from app.settings import ServerSettings
+from app.turns import Busy
+
+log = logging.getLogger("app")
+
+LOCALHOST = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
+DRAIN_BYTES = 16 * 1024 * 1024
+"""How much of a body that is too large is read away, so that its sender sees the refusal."""
+DEBUG_THREADS = 20
+DEBUG_ITEMS = 50
+
+
+def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> FastAPI:
+    """The application that serves `server`, with every error as a sentence and a request id."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await server.start()
+        yield
+        await server.turns.close()
+        await server.close()
+
+    app = FastAPI(title=name, lifespan=lifespan, openapi_url=None)
+
+    @app.post("/chatkit")
+    async def chatkit(request: Request) -> Response:
+        check_origin(request, settings)
+        body = await read_body(request, settings.max_body_bytes)
+        context = RequestContext(request_id=request.state.request_id)
+        result = await server.process(body, context)
+        if isinstance(result, StreamingResult):
+            return server.turns.answer(result.json_events, context)
+        return Response(result.json, media_type="application/json")
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/ready")
+    async def ready() -> Response:
+        if cause := await server.not_ready():
+            return JSONResponse({"status": "not ready", "cause": cause}, 503)
+        return JSONResponse({"status": "ready"})
+
+    if settings.debug:
+
+        @app.get("/debug/threads")
+        async def debug_threads(request: Request) -> Response:
+            """The caller's newest threads with their newest items, as they are stored."""
+            check_origin(request, settings)
+            return JSONResponse(await stored_threads(server))
+
+    app.add_exception_handler(Refused, refused)
+    app.add_exception_handler(Busy, busy)
+    app.add_exception_handler(NotFoundError, not_found)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(Exception, failed)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_origin_regex=LOCALHOST if settings.debug else None,
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+        expose_headers=["X-Request-ID"],
+    )
+    app.add_middleware(RequestId)
+    return app
+
+
+def check_origin(request: Request, settings: ServerSettings) -> None:
+    """Refuse a page of another site: a browser sends its requests here without asking first."""
+    origin = request.headers.get("origin")
+    if origin is None or origin in settings.allowed_origins or "*" in settings.allowed_origins:
+        return
+    parts = urlsplit(origin)
+    if parts.netloc and parts.netloc == request.headers.get("host"):
+        return
+    if settings.debug and parts.hostname in ("localhost", "127.0.0.1", "::1"):
+        return
+    raise Refused("This origin is not allowed. Add it to ALLOWED_ORIGINS.", 403)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The request's body. Raises Refused with 413 when it is longer than `limit` bytes."""
+    body = bytearray()
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= limit:
+            body += chunk
+        elif size > limit + DRAIN_BYTES:
+            break
+    if size > limit:
+        raise Refused(f"The message is too large: the limit is {limit} bytes.", 413)
+    return bytes(body)
+
+
+async def stored_threads(server: ProtocolServer) -> dict[str, Any]:
+    context = RequestContext()
+    threads = await server.store.load_threads(DEBUG_THREADS, None, "desc", context)
+    shown: list[dict[str, Any]] = []
+    for thread in threads.data:
+        items = await server.store.load_thread_items(thread.id, None, DEBUG_ITEMS, "desc", context)
+        shown.append(
+            thread.model_dump(mode="json")
+            | {"items": [item.model_dump(mode="json") for item in reversed(items.data)]}
+        )
+    return {"threads": shown}
+
+
+class RequestId:
+    """Gives every request an id, and every response the header that names it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = uuid.uuid4().hex[:12]
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        await self.app(scope, receive, send_with_id)
+
+
+def problem(request: Request, sentence: str, status: int, **headers: str) -> Response:
+    request_id = request.state.request_id
+    log.info("request %s: %s %s", request_id, status, sentence)
+    return JSONResponse({"detail": sentence, "request_id": request_id}, status, headers)
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return problem(request, error.sentence, error.status)
+
+
+async def busy(request: Request, error: Exception) -> Response:
+    sentence = "This conversation is still being answered. Wait for the answer, or stop it."
+    response = problem(request, sentence, 409)
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+async def not_found(request: Request, error: Exception) -> Response:
+    return problem(request, "There is no such thread, item or attachment.", 404)
+
+
+async def http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem(request, f"{error.detail}.", error.status_code)
+
+
+async def failed(request: Request, error: Exception) -> Response:
+    return problem(request, "Something went wrong on the server.", 500)

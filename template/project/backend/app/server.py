@@ -1,0 +1,88 @@
+"""The ChatKitServer: one turn of the conversation, from the user's message to the stored answer."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from agents import Agent, RunConfig, Runner, set_tracing_disabled
+from chatkit.agents import AgentContext
+from chatkit.types import ThreadMetadata, ThreadStreamEvent, UserMessageItem
+
+from app.agent import agent
+from app.context import RequestContext
+from app.history import model_input
+from app.model import ModelSource
+from app.protocol import ProtocolServer, title_of
+from app.store import BaseStore
+from app.stream import failed_turn, stream_run
+
+# Otherwise every conversation goes to OpenAI's trace store as soon as OPENAI_API_KEY is set.
+set_tracing_disabled(True)
+
+
+class AgentServer(ProtocolServer):
+    """Answers with the agent, which remembers the thread."""
+
+    def __init__(
+        self,
+        store: BaseStore,
+        model: ModelSource,
+        *,
+        model_timeout: float,
+        history_items: int,
+        history_tokens: int,
+        max_turns: int,
+        api_key: str | None = None,
+        agent: Agent[Any] = agent,
+    ) -> None:
+        """`api_key` is the name of the setting that holds the provider's key, to be told."""
+        super().__init__(store)
+        self.model = model
+        self.agent = agent
+        self.model_timeout = model_timeout
+        self.history_items = history_items
+        self.history_tokens = history_tokens
+        self.max_turns = max_turns
+        self.api_key = api_key
+
+    async def start(self) -> None:
+        await super().start()
+        self.model.start()
+
+    async def close(self) -> None:
+        self.model.close()
+        await super().close()
+
+    async def not_ready(self) -> str | None:
+        return await super().not_ready() or self.model.not_ready()
+
+    async def respond(
+        self,
+        thread: ThreadMetadata,
+        input_user_message: UserMessageItem | None,
+        context: RequestContext,
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        context.thread = thread
+        if input_user_message and not thread.title:
+            thread.title = title_of(input_user_message)
+        # The user's message is stored already, so the history holds it.
+        history = await model_input(
+            self.store, thread, context, items=self.history_items, tokens=self.history_tokens
+        )
+        run_context = AgentContext(thread=thread, store=self.store, request_context=context)
+        try:
+            model = await self.model.get()
+        except Exception as error:
+            raise failed_turn(error, context, self.api_key) from None
+        if context.stop.is_set():
+            return
+        run = Runner.run_streamed(
+            self.agent,
+            history,
+            context=run_context,
+            max_turns=self.max_turns,
+            run_config=RunConfig(model=model, model_settings=self.model.settings),
+        )
+        async for event in stream_run(
+            run, run_context, silence=self.model_timeout, api_key=self.api_key
+        ):
+            yield event

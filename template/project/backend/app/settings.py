@@ -1,0 +1,103 @@
+"""What the environment, or .env at the project's root, may set: read once, and checked."""
+
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The project's folder: .env lies here, and relative database paths begin here."""
+
+
+def _origins(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return [part.strip().rstrip("/") for part in value.split(",") if part.strip()]
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if value != "*" and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path):
+        raise ValueError
+    return value
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError
+    return value.rstrip("/")
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
+Url = Annotated[str, AfterValidator(_url)]
+
+PORT_RULE = "a whole number from 1 to 65535"
+
+
+class ServerSettings(BaseSettings):
+    """The settings that every project has. Each description is the rule that a bad value breaks."""
+
+    model_config = SettingsConfigDict(
+        env_file=ROOT / ".env", env_file_encoding="utf-8-sig", env_ignore_empty=True, extra="ignore"
+    )
+
+    host: str = Field(default="127.0.0.1", description="an address of this machine")
+    debug: bool = Field(default=True, description="true or false")
+    log_level: str = Field(
+        default="INFO",
+        pattern="(?i)^(debug|info|warning|error|critical)$",
+        description="DEBUG, INFO, WARNING, ERROR or CRITICAL",
+    )
+    allowed_origins: Annotated[list[Origin], NoDecode, BeforeValidator(_origins)] = Field(
+        default=[],
+        description="a comma-separated list such as https://example.com,https://www.example.com",
+    )
+    max_body_bytes: int = Field(
+        default=1_048_576, ge=1024, description="a number of bytes, at least 1024"
+    )
+
+
+SettingsT = TypeVar("SettingsT", bound=ServerSettings)
+
+
+def load(settings: type[SettingsT]) -> SettingsT:
+    """The settings as they stand now. Bad ones end the program: a line for each, exit code 2."""
+    try:
+        return settings()
+    except ValidationError as error:
+        fields = {str(entry["loc"][0]) for entry in error.errors(include_input=False)}
+        rules = {name.lower(): field.description for name, field in settings.model_fields.items()}
+        give_up(
+            *(
+                f"{name.upper()} must be {rules.get(name.lower())}. "
+                "Set it in .env or the environment."
+                for name in sorted(fields)
+            )
+        )
+
+
+def reveal(secret: SecretStr | None) -> str | None:
+    """The secret's value, where it is needed."""
+    return secret.get_secret_value() if secret else None
+
+
+def check_address(host: str, port: int) -> None:
+    """End the program with a sentence if another one listens there, or nobody can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        give_up(f"{host}:{port}: {reason}. Set HOST and PORT in .env or the environment.")
+
+
+def give_up(*sentences: str) -> NoReturn:
+    """End the program with these sentences and exit code 2."""
+    for sentence in sentences:
+        print(f"Cannot start: {sentence}", file=sys.stderr)
+    raise SystemExit(2)

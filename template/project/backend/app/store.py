@@ -1,0 +1,93 @@
+"""What every store here shares: ids that never collide, records as JSON, and pages."""
+
+import json
+import uuid
+from datetime import timezone
+from typing import Any, TypeVar
+
+from chatkit.store import Store, StoreItemType, default_generate_id
+from chatkit.types import Attachment, Page, ThreadItem, ThreadItemBase, ThreadMetadata
+from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
+
+from app.context import RequestContext
+
+RecordT = TypeVar("RecordT", bound=ThreadMetadata | ThreadItem | Attachment)
+TIMED = (ThreadMetadata, ThreadItemBase)
+
+# Built once: building one takes longer than the reading and writing of a whole page.
+THREAD: TypeAdapter[ThreadMetadata] = TypeAdapter(ThreadMetadata)
+ITEM: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
+ATTACHMENT: TypeAdapter[Attachment] = TypeAdapter(Attachment)
+
+MAX_PAGE = 1000
+"""The most records in one page, whatever the client asks for."""
+
+
+class StoreError(Exception):
+    """The store cannot be used. The message is a sentence for whoever runs the server."""
+
+
+class BaseStore(Store[RequestContext]):
+    """A ChatKit store that may need opening, with ids that do not repeat."""
+
+    async def open(self) -> None:
+        """Make the store ready. Raises StoreError if it cannot be; the first use opens it too."""
+
+    async def close(self) -> None:
+        """Let go of what the store holds open."""
+
+    def generate_thread_id(self, context: RequestContext) -> str:
+        return new_id("thread")
+
+    def generate_item_id(
+        self, item_type: StoreItemType, thread: ThreadMetadata, context: RequestContext
+    ) -> str:
+        return new_id(item_type)
+
+
+def new_id(kind: StoreItemType) -> str:
+    """ChatKit's prefix and a whole UUID: of ChatKit's own 8 digits, 100,000 are likely to clash."""
+    prefix, _, _ = default_generate_id(kind).partition("_")
+    return f"{prefix}_{uuid.uuid4().hex}"
+
+
+def to_json(kind: TypeAdapter[RecordT], record: RecordT) -> str:
+    """The record as it is stored: times in UTC, half a surrogate pair as U+FFFD.
+
+    A Thread is stored without its items: those are records of their own.
+    """
+    utc: dict[str, object] = {}
+    if isinstance(record, TIMED):
+        utc["created_at"] = record.created_at.astimezone(timezone.utc)
+    stored: Any = record.model_copy(update=utc)
+    try:
+        return kind.dump_json(stored).decode()
+    except PydanticSerializationError:
+        # No encoding can express a lone surrogate, and a thread must survive every text.
+        text = json.dumps(kind.dump_python(stored, mode="json"), ensure_ascii=False)
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def from_json(kind: TypeAdapter[RecordT], text: str) -> RecordT:
+    """The stored record, with its time as ChatKit makes its own: local, and without an offset."""
+    record = kind.validate_json(text)
+    if isinstance(record, TIMED):
+        record.created_at = record.created_at.astimezone().replace(tzinfo=None)
+    return record
+
+
+def page_size(limit: int) -> int:
+    """The limit that a client asked for, between 1 and MAX_PAGE."""
+    return min(max(limit, 1), MAX_PAGE)
+
+
+def page_of(records: list[RecordT], size: int) -> Page[RecordT]:
+    """A page out of the next `size` + 1 records, the last of which only tells that there are more.
+
+    The page's cursor is its own last record, so that the next page begins right behind it.
+    """
+    page = Page(data=records[:size], has_more=len(records) > size)
+    if page.has_more:
+        page.after = page.data[-1].id
+    return page

@@ -1,0 +1,267 @@
+"""A run of the agent as ChatKit events: own ids, Stop, silence, kept partial answers."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+from agents import (
+    InputGuardrailTripwireTriggered,
+    OutputGuardrailTripwireTriggered,
+    RunResultStreaming,
+    StreamEvent,
+)
+from agents.items import ToolCallItem, ToolCallOutputItem
+from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent
+from chatkit.agents import AgentContext, stream_agent_response
+from chatkit.errors import CustomStreamError
+from chatkit.types import (
+    AssistantMessageContent,
+    AssistantMessageContentPartTextDelta,
+    AssistantMessageItem,
+    HiddenContextItem,
+    SDKHiddenContextItem,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
+    ThreadItemUpdatedEvent,
+    ThreadStreamEvent,
+)
+from openai.types.responses import ResponseFunctionToolCall
+
+from app.context import RequestContext
+from app.errors import EMPTY, SILENT, explain, log_line
+from app.history import tool_call_item_content
+from app.turns import with_request_id
+
+log = logging.getLogger("app")
+
+STOPPED = "The user stopped the answer above. Do not continue it unless asked to."
+GUARDRAILS = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered)
+
+
+async def stream_run(
+    run: RunResultStreaming,
+    context: AgentContext[RequestContext],
+    *,
+    silence: float,
+    api_key: str | None,
+) -> AsyncIterator[ThreadStreamEvent]:
+    """The events of a run, in which every item that is begun is also ended.
+
+    When the run is stopped or fails, what was said is kept: an open message is done with the text
+    that came, or removed if none came. A model that says nothing for `silence` seconds is given
+    up. Raises CustomStreamError, with a sentence for the chat, for a run that failed.
+    """
+    source = RunSource(run, context, silence)
+    request = context.request_context
+    messages: dict[str, AssistantMessageItem] = {}
+    produced: list[str] = []
+    try:
+        # The source looks like a run to ChatKit, and it never raises: an exception would leave
+        # a task of ChatKit's behind (https://github.com/openai/chatkit-python/issues).
+        async for event in stream_agent_response(context, source):  # type: ignore[arg-type]
+            match event:
+                case ThreadItemAddedEvent(item=AssistantMessageItem() as item):
+                    messages[item.id] = item.model_copy(deep=True)
+                    produced.append(item.id)
+                case ThreadItemUpdatedEvent(
+                    item_id=item_id, update=AssistantMessageContentPartTextDelta() as update
+                ):
+                    add_text(messages[item_id], update)
+                case ThreadItemDoneEvent(item=item):
+                    messages.pop(item.id, None)
+                    produced.append(item.id)
+                case _:
+                    pass
+            yield event
+
+        if isinstance(source.error, GUARDRAILS):
+            for item_id in dict.fromkeys(produced):
+                yield ThreadItemRemovedEvent(item_id=item_id)
+        else:
+            for item in messages.values():
+                if any(part.text.strip() for part in item.content):
+                    yield ThreadItemDoneEvent(item=item)
+                else:
+                    yield ThreadItemRemovedEvent(item_id=item.id)
+        if source.error is not None:
+            raise failed_turn(source.error, request, api_key)
+        if source.silent:
+            raise told(SILENT.sentence, request, retry=True)
+        if request.stop.is_set():
+            yield ThreadItemDoneEvent(item=stopped_item(context))
+        elif not produced:
+            raise told(EMPTY.sentence, request, retry=True)
+    finally:
+        source.close()
+
+
+class RunSource:
+    """The run's events as ChatKit should see them, ending quietly however the run ends.
+
+    `error` is the exception the run ended with, and `silent` says that it was given up.
+    """
+
+    def __init__(
+        self, run: RunResultStreaming, context: AgentContext[RequestContext], silence: float
+    ) -> None:
+        self.error: Exception | None = None
+        self.silent = False
+        self._run = run
+        self._context = context
+        self._silence = silence
+        self._ids: dict[tuple[str, int], str] = {}
+        self._calls: dict[str, ResponseFunctionToolCall] = {}
+        self._response_done = False
+        self._heard = asyncio.get_running_loop().time()
+        self._guard = asyncio.create_task(self._watch())
+
+    async def stream_events(self) -> AsyncIterator[StreamEvent]:
+        loop = asyncio.get_running_loop()
+        try:
+            async for event in self._run.stream_events():
+                self._heard = loop.time()
+                match event:
+                    case RawResponsesStreamEvent():
+                        yield RawResponsesStreamEvent(data=self._with_own_ids(event.data))
+                    case RunItemStreamEvent():
+                        yield await self._tool_event(event)
+                    case _:
+                        yield event
+        except Exception as error:
+            self.error = error
+        if not (workflow := self._context.workflow_item) or self._context.client_tool_call:
+            return
+        # An open workflow would be taken up by the next turn.
+        if workflow.workflow.tasks or workflow.workflow.type == "reasoning":
+            await self._context.end_workflow()
+
+    def close(self) -> None:
+        """Stop the run, wherever it is, and the watch over it."""
+        self._guard.cancel()
+        self._run.cancel()
+
+    async def _watch(self) -> None:
+        """Cancel the run when the client has left, or the model is silent for too long."""
+        loop = asyncio.get_running_loop()
+        stop = self._context.request_context.stop
+        while True:
+            left = self._heard + self._silence - loop.time()
+            # While the tools run, nothing is to be heard from the model.
+            tools_run = self._response_done and self._calls
+            if left <= 0 and not tools_run:
+                self.silent = True
+                break
+            try:
+                await asyncio.wait_for(stop.wait(), max(left, 0.2))
+                break
+            except asyncio.TimeoutError:
+                continue
+        self._run.cancel()
+
+    def _with_own_ids(self, data: Any) -> Any:
+        """A copy of a model's event in which the thread's store has named the items.
+
+        Chat-completions models give every item the same id, "__fake_id__", so that each would
+        overwrite the one before; and what another server calls an item is not unique here.
+        https://github.com/openai/openai-agents-python/blob/main/src/agents/models/fake_id.py
+        """
+        match data.type:
+            case "response.created":
+                self._ids.clear()
+                self._response_done = False
+                return data
+            case "response.completed":
+                self._response_done = True
+                return data
+            case "response.output_item.added":
+                own = self._context.generate_id("message")
+                self._ids[data.item.type, data.output_index] = own
+                return data.model_copy(update={"item": data.item.model_copy(update={"id": own})})
+            case "response.output_item.done":
+                own = self._own(data.item.type, data.output_index, data.item.id)
+                return data.model_copy(update={"item": data.item.model_copy(update={"id": own})})
+            case str() if hasattr(data, "item_id"):
+                kind = item_kind(data.type)
+                own = self._own(kind, data.output_index, data.item_id)
+                return data.model_copy(update={"item_id": own})
+            case _:
+                return data
+
+    def _own(self, kind: str, index: int, given: str) -> str:
+        return self._ids.get((kind, index), given)
+
+    async def _tool_event(self, event: RunItemStreamEvent) -> RunItemStreamEvent:
+        """Remember a server tool's call and output in the thread, where no item would hold them."""
+        match event.item:
+            case ToolCallItem(raw_item=ResponseFunctionToolCall() as call):
+                own = self._context.generate_id("tool_call")
+                self._calls[call.call_id] = call
+                item = ToolCallItem(
+                    agent=event.item.agent, raw_item=call.model_copy(update={"id": own})
+                )
+                return RunItemStreamEvent(name=event.name, item=item)
+            case ToolCallOutputItem() as output:
+                call_id = call_id_of(output)
+                called = self._calls.pop(call_id, None)
+                if called is not None and self._context.client_tool_call is None:
+                    await self._context.stream(
+                        ThreadItemDoneEvent(item=self._kept(called, str(output.output)))
+                    )
+                return event
+            case _:
+                return event
+
+    def _kept(self, call: ResponseFunctionToolCall, output: str) -> HiddenContextItem:
+        return HiddenContextItem(
+            id=self._context.generate_id("tool_call"),
+            thread_id=self._context.thread.id,
+            created_at=datetime.now(),
+            content=tool_call_item_content(call.call_id, call.name, call.arguments, output),
+        )
+
+
+def call_id_of(output: ToolCallOutputItem) -> str:
+    raw: Any = output.raw_item
+    return str(raw["call_id"] if isinstance(raw, dict) else raw.call_id)
+
+
+def item_kind(event_type: str) -> str:
+    """The type of the item that a Responses event with an item_id belongs to."""
+    if event_type.startswith("response.reasoning"):
+        return "reasoning"
+    if event_type.startswith("response.function_call"):
+        return "function_call"
+    return "message"
+
+
+def add_text(item: AssistantMessageItem, update: AssistantMessageContentPartTextDelta) -> None:
+    """Append a delta to the copy of a message that is kept if the message is never done."""
+    while len(item.content) <= update.content_index:
+        item.content.append(AssistantMessageContent(text=""))
+    item.content[update.content_index].text += update.delta
+
+
+def stopped_item(context: AgentContext[RequestContext]) -> SDKHiddenContextItem:
+    """Tells the model on the next turn why its answer ends where it ends."""
+    return SDKHiddenContextItem(
+        id=context.generate_id("sdk_hidden_context"),
+        thread_id=context.thread.id,
+        created_at=datetime.now(),
+        content=STOPPED,
+    )
+
+
+def failed_turn(
+    error: Exception, request: RequestContext, api_key: str | None
+) -> CustomStreamError:
+    """The error as the chat shows it; the log gets its kind, not the provider's words."""
+    failure = explain(error, api_key)
+    log.warning("request %s: the run failed: %s", request.request_id, log_line(error))
+    return told(failure.sentence, request, retry=failure.retry)
+
+
+def told(sentence: str, request: RequestContext, *, retry: bool) -> CustomStreamError:
+    return CustomStreamError(with_request_id(sentence, request), allow_retry=retry)

@@ -1,0 +1,29 @@
+"""Serve the backend: `python main.py`, or `uvicorn main:app`."""
+
+import logging
+
+import uvicorn
+
+from app.routes import create_app
+from app.settings import check_address, load
+from app.wiring import PROJECT, Settings, build_server
+
+settings = load(Settings)
+
+logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+# ChatKit adds a handler of its own when LOG_LEVEL is set: every line would come twice.
+logging.getLogger("chatkit").handlers.clear()
+
+server = build_server(settings)
+app = create_app(PROJECT, settings, server)
+
+if __name__ == "__main__":
+    check_address(settings.host, settings.port)
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        # After this many seconds the streams are ended; what was said by then is kept.
+        timeout_graceful_shutdown=5,
+    )

@@ -1,0 +1,92 @@
+"""The tests' backend: this app on a real socket, with a store of its own for each test."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from app.protocol import ProtocolServer
+from app.routes import create_app
+from app.wiring import PROJECT, Settings, build_server
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The defaults, whatever .env and the environment say, and a database that is thrown away."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path.as_posix()}/test.db")
+    return Settings(_env_file=None)
+
+
+@pytest.fixture
+def server(settings: Settings) -> ProtocolServer:
+    return build_server(settings)
+
+
+@pytest.fixture
+def chat(settings: Settings, server: ProtocolServer) -> Iterator["Chat"]:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        app = create_app(PROJECT, settings, server)
+        running = uvicorn.Server(uvicorn.Config(app, log_config=None))
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        while not running.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.01)
+        with httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}") as http:
+            yield Chat(http)
+        running.should_exit = True
+        thread.join(10)
+
+
+class Chat:
+    """Talks to the backend as ChatKit's web component does."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self.http = http
+
+    def post(self, type: str, **params: Any) -> httpx.Response:
+        return self.http.post("/chatkit", json={"type": type, "params": params})
+
+    def say(self, text: str, thread_id: str | None = None) -> list[dict[str, Any]]:
+        """Send a message, in a new thread if none is named. The events of the answer."""
+        message = {
+            "content": [{"type": "input_text", "text": text}],
+            "attachments": [],
+            "inference_options": {},
+        }
+        if thread_id is None:
+            response = self.post("threads.create", input=message)
+        else:
+            response = self.post("threads.add_user_message", thread_id=thread_id, input=message)
+        assert response.status_code == 200, response.text
+        return [
+            json.loads(line.removeprefix("data: "))
+            for line in response.text.splitlines()
+            if line.startswith("data: ")
+        ]
+
+    def messages(self, thread_id: str) -> list[str]:
+        """What was said in the thread, oldest first, as it is stored."""
+        page = self.post("items.list", thread_id=thread_id, order="asc").json()
+        return [
+            "".join(part["text"] for part in item["content"])
+            for item in page["data"]
+            if item["type"] in ("user_message", "assistant_message")
+        ]
+
+
+def thread_of(events: list[dict[str, Any]]) -> str:
+    """The thread that these events belong to."""
+    created = next(event for event in events if event["type"] == "thread.created")
+    thread_id: str = created["thread"]["id"]
+    return thread_id

@@ -1,0 +1,78 @@
+"""The agent's turns, with a model that says what the test wrote."""
+
+import pytest
+from conftest import Chat, thread_of
+from scripted_model import ScriptedModel, ScriptedSource, tool_call
+
+from app.agent import INSTRUCTIONS
+from app.protocol import ProtocolServer
+from app.server import AgentServer
+from app.wiring import Settings, open_store
+
+
+@pytest.fixture
+def model() -> ScriptedModel:
+    return ScriptedModel("The first answer.", "The second answer.")
+
+
+@pytest.fixture
+def server(settings: Settings, model: ScriptedModel) -> ProtocolServer:
+    return AgentServer(
+        open_store(settings),
+        ScriptedSource(model),
+        model_timeout=settings.model_timeout,
+        history_items=settings.history_items,
+        history_tokens=settings.history_tokens,
+        max_turns=settings.max_turns,
+        api_key="THE_API_KEY",
+    )
+
+
+def test_the_second_message_is_answered_and_the_first_is_remembered(
+    chat: Chat, model: ScriptedModel
+) -> None:
+    thread_id = thread_of(chat.say("My name is Ada."))
+    chat.say("What is my name?", thread_id)
+    assert chat.messages(thread_id) == [
+        "My name is Ada.",
+        "The first answer.",
+        "What is my name?",
+        "The second answer.",
+    ]
+    assert model.instructions[1] == INSTRUCTIONS
+    assert "My name is Ada." in str(model.told[1])
+    assert "The first answer." in str(model.told[1])
+
+
+def test_the_answer_streams(chat: Chat) -> None:
+    events = chat.say("Hello")
+    deltas = [
+        event["update"]["delta"]
+        for event in events
+        if event["type"] == "thread.item.updated" and "delta" in event["update"]
+    ]
+    assert deltas == ["The", "first", "answer."]
+
+
+def test_a_tool_is_used_and_its_result_remembered(chat: Chat, model: ScriptedModel) -> None:
+    model.answers[:] = [
+        tool_call("current_time", '{"time_zone": "Europe/Berlin"}'),
+        "It is late.",
+        "As I said.",
+    ]
+    thread_id = thread_of(chat.say("What time is it in Berlin?"))
+    chat.say("And now?", thread_id)
+    [output] = [item for item in model.told[2] if item.get("type") == "function_call_output"]
+    assert "CE" in output["output"]  # CET or CEST
+
+
+def test_a_failure_is_told_in_words_and_can_be_retried(chat: Chat, model: ScriptedModel) -> None:
+    model.answers[:] = [RuntimeError("a secret of the provider"), "Now it works."]
+    events = chat.say("Hello")
+    [error] = [event for event in events if event["type"] == "error"]
+    assert error["allow_retry"] is True
+    assert "secret" not in str(events)
+
+    [asked] = [e["item"] for e in events if e.get("item", {}).get("type") == "user_message"]
+    chat.post("threads.retry_after_item", thread_id=asked["thread_id"], item_id=asked["id"])
+    assert chat.messages(asked["thread_id"]) == ["Hello", "Now it works."]

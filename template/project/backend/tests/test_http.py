@@ -1,0 +1,54 @@
+"""What every client may send, and what it gets for it."""
+
+import httpx
+import pytest
+from conftest import Chat, thread_of
+
+
+def test_the_server_is_alive(chat: Chat) -> None:
+    assert chat.http.get("/health").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"not JSON",
+        b"[]",
+        b"{}",
+        b'{"type": "threads.explode", "params": {}}',
+        b'{"type": "threads.get_by_id", "params": {"thread_id": 7}}',
+        b'{"type": "threads.get_by_id", "params": {"thread_id": "\xff"}}',
+    ],
+)
+def test_a_malformed_request_is_refused_with_a_sentence(chat: Chat, body: bytes) -> None:
+    response = chat.http.post("/chatkit", content=body)
+    assert response.status_code == 400
+    assert response.json()["detail"].endswith(".")
+    assert response.json()["request_id"] == response.headers["x-request-id"]
+
+
+def test_an_unknown_thread_is_not_found(chat: Chat) -> None:
+    for operation in ("threads.get_by_id", "items.list", "threads.delete"):
+        assert chat.post(operation, thread_id="thr_unknown").status_code == 404
+
+
+def test_a_body_over_the_limit_is_refused(chat: Chat) -> None:
+    response: httpx.Response = chat.http.post("/chatkit", content=b"x" * 2_000_000)
+    assert response.status_code == 413
+
+
+def test_a_thread_is_listed_renamed_and_deleted(chat: Chat) -> None:
+    thread_id = thread_of(chat.say("Hello"))
+    listed = chat.post("threads.list").json()["data"]
+    assert [thread["title"] for thread in listed] == ["Hello"]
+
+    chat.post("threads.update", thread_id=thread_id, title="Greetings")
+    assert chat.post("threads.get_by_id", thread_id=thread_id).json()["title"] == "Greetings"
+
+    chat.post("threads.delete", thread_id=thread_id)
+    assert chat.post("threads.list").json()["data"] == []
+
+
+def test_another_site_cannot_use_the_visitor_s_browser(chat: Chat) -> None:
+    response = chat.http.post("/chatkit", json={}, headers={"Origin": "https://evil.example"})
+    assert response.status_code == 403

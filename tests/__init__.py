@@ -1,0 +1,1 @@
+"""The template's tests: what is rendered, and how it behaves."""

@@ -1,0 +1,226 @@
+"""Conversations that go well, on every provider's wire format."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.backend import text_of
+from tests.providers import REMOTE, talking_to
+from tests.standins import Answer, StandIn, Text, Thought, ToolCall
+
+BERLIN = ToolCall("current_time", {"time_zone": "Europe/Berlin"})
+TOKYO = ToolCall("current_time", {"time_zone": "Asia/Tokyo"})
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_second_message_is_answered_and_the_first_is_remembered(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(Text("Hello Ada.", pieces=3)), Answer(Text("Your name is Ada.")))
+    with talking_to(standin, tmp_path, provider) as backend:
+        first = backend.say("I am Ada.")
+        assert first.text == first.deltas == "Hello Ada."
+        second = backend.say("Who am I?", first.thread)
+        assert second.text == "Your name is Ada."
+        assert not second.errors
+        assert not second.ghosts
+        assert backend.texts(first.thread) == [
+            ("user", "I am Ada."),
+            ("assistant", "Hello Ada."),
+            ("user", "Who am I?"),
+            ("assistant", "Your name is Ada."),
+        ]
+    request = standin.requests[1]
+    assert "helpful assistant" in request.system
+    assert request.turns == [
+        ("user", "I am Ada."),
+        ("assistant", "Hello Ada."),
+        ("user", "Who am I?"),
+    ]
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_text_tool_text_in_one_turn_are_two_messages_and_both_are_kept(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(Text("Let me look."), BERLIN), Answer(Text("It is late.")))
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("What time is it in Berlin?")
+        assert turn.answers == ["Let me look.", "It is late."]
+        assert not turn.errors
+        assert not turn.ghosts
+        assert [text for _, text in backend.texts(turn.thread)] == [
+            "What time is it in Berlin?",
+            "Let me look.",
+            "It is late.",
+        ]
+        ids = [item["id"] for item in backend.items(turn.thread)]
+        assert len(set(ids)) == 3
+        assert all(len(id.partition("_")[2]) == 32 for id in ids)
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_two_tools_at_once_are_answered_and_remembered_on_the_next_turn(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(BERLIN, TOKYO), Answer(Text("Both are late.")), Answer(Text("Yes.")))
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("What time is it in Berlin and Tokyo?")
+        assert turn.text == "Both are late."
+        assert backend.say("Are you sure?", turn.thread).text == "Yes."
+        hidden = {item["type"] for item in backend.items(turn.thread)}
+        assert hidden == {"user_message", "assistant_message"}
+    told = standin.requests[2].turns
+    calls = [what for role, what in told if role == "tool_call"]
+    outputs = [what for role, what in told if role == "tool_output"]
+    assert len(calls) == len(outputs) == 2
+    assert "Europe/Berlin" in str(calls)
+    assert "JST" in str(outputs)
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_two_thoughts_of_one_turn_are_not_glued_together(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(
+        Answer(Thought("First I look."), BERLIN), Answer(Thought("Then I tell."), Text("Late."))
+    )
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("What time is it in Berlin?")
+        assert turn.text == "Late."
+        thoughts = [
+            task["content"]
+            for item in backend.items(turn.thread)
+            if item["type"] == "workflow"
+            for task in item["workflow"]["tasks"]
+        ]
+        assert thoughts in ([], ["First I look.", "Then I tell."])
+        if provider != "azure":
+            assert thoughts
+        assert not turn.ghosts
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+def test_sixty_turns_are_kept_and_the_newest_are_told_to_the_model(
+    store: str, standin: StandIn, tmp_path: Path
+) -> None:
+    with talking_to(standin, tmp_path, store=store, HISTORY_ITEMS="20") as backend:
+        turn = backend.say("Message 0.")
+        for number in range(1, 60):
+            backend.say(f"Message {number}.", turn.thread)
+        texts = [text for role, text in backend.texts(turn.thread) if role == "user"]
+        assert texts == [f"Message {number}." for number in range(60)]
+        # By pages of seven, in both directions, nothing is lost and nothing comes twice.
+        for order in ("asc", "desc"):
+            ids: list[str] = []
+            after = None
+            while True:
+                page = backend.ask(
+                    "items.list", thread_id=turn.thread, order=order, limit=7, after=after
+                )
+                ids += [item["id"] for item in page["data"]]
+                after = page.get("after")
+                if not page["has_more"]:
+                    break
+            assert len(ids) == len(set(ids)) == 120
+    told = [text for role, text in standin.requests[-1].turns if role == "user"]
+    assert told == [f"Message {number}." for number in range(50, 60)]
+    assert standin.requests[-1].turns[0][0] == "user"
+
+
+def test_a_restart_loses_nothing(standin: StandIn, tmp_path: Path) -> None:
+    standin.answers(Answer(Text("Hello Ada.")), Answer(Text("Ada.")))
+    with talking_to(standin, tmp_path) as backend:
+        thread = backend.say("I am Ada.").thread
+    with talking_to(standin, tmp_path) as backend:
+        assert [listed["id"] for listed in backend.ask("threads.list")["data"]] == [thread]
+        assert backend.say("Who am I?", thread).text == "Ada."
+    assert ("user", "I am Ada.") in standin.requests[-1].turns
+
+
+def test_a_long_history_is_cut_by_tokens_at_a_user_s_message(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    with talking_to(standin, tmp_path, HISTORY_TOKENS="200") as backend:
+        turn = backend.say("a" * 3000)
+        backend.say("b" * 300, turn.thread)
+        backend.say("c" * 3000, turn.thread)
+    assert [text[0] for role, text in standin.requests[1].turns if role == "user"] == ["b"]
+    # The newest message is told however long it is.
+    assert standin.requests[2].turns == [("user", "c" * 3000)]
+
+
+def test_tags_and_attachments_never_break_a_thread(standin: StandIn, tmp_path: Path) -> None:
+    tag = {"type": "input_tag", "id": "station_1", "text": "Central", "data": {"lines": [1, 2]}}
+    with talking_to(standin, tmp_path) as backend:
+        content = {"content": [tag], "attachments": [], "inference_options": {}}
+        turn = backend.turn("threads.create", input=content)
+        assert not turn.errors
+        assert not backend.say("And now?", turn.thread).errors
+    assert "station_1" in json.dumps(standin.requests[-1].body)
+
+
+def test_the_thread_is_named_after_its_first_message(standin: StandIn, tmp_path: Path) -> None:
+    with talking_to(standin, tmp_path) as backend:
+        turn = backend.say("What   is\nthe capital of France? " + "And of Spain? " * 20)
+        [thread] = backend.ask("threads.list")["data"]
+        assert thread["title"].startswith("What is the capital of France? And")
+        assert len(thread["title"]) <= 60
+        backend.ask("threads.update", thread_id=turn.thread, title="Capitals")
+        backend.say("And of Italy?", turn.thread)
+        assert backend.ask("threads.get_by_id", thread_id=turn.thread)["title"] == "Capitals"
+
+
+def test_retry_answers_the_same_message_again(standin: StandIn, tmp_path: Path) -> None:
+    standin.answers(Answer(Text("Bad.")), Answer(Text("Good.")))
+    with talking_to(standin, tmp_path) as backend:
+        turn = backend.say("Tell me.")
+        asked = next(item for item in turn.items.values() if item["type"] == "user_message")
+        again = backend.turn(
+            "threads.retry_after_item", thread_id=turn.thread, item_id=asked["id"]
+        )
+        assert again.text == "Good."
+        assert backend.texts(turn.thread) == [("user", "Tell me."), ("assistant", "Good.")]
+    assert standin.requests[1].turns == [("user", "Tell me.")]
+
+
+def test_any_model_of_litellm_can_be_named(standin: StandIn, tmp_path: Path) -> None:
+    standin.answers(Answer(Text("Here.")))
+    with talking_to(
+        standin,
+        tmp_path,
+        "openai",
+        MODEL="litellm/anthropic/claude-haiku-4-5",
+        MODEL_BASE_URL=standin.url,
+        ANTHROPIC_API_KEY="sk-other",
+    ) as backend:
+        assert backend.say("Who is there?").text == "Here."
+    assert standin.requests[0].path == "/v1/messages"
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        ("gemini", "gemini/gemini-3.5-flash"),
+        ("openai", "openai/gpt-5.6"),
+        ("local", "local/qwen3"),
+    ],
+)
+def test_model_in_the_environment_is_enough_to_change_it(
+    provider: str, model: str, standin: StandIn, tmp_path: Path
+) -> None:
+    with talking_to(standin, tmp_path, provider, MODEL=model) as backend:
+        assert not backend.say("Hello").errors
+    [request] = standin.requests
+    assert model.partition("/")[2] in request.path + json.dumps(request.body)
+
+
+def test_times_on_the_wire_have_an_offset(standin: StandIn, tmp_path: Path) -> None:
+    with talking_to(standin, tmp_path) as backend:
+        turn = backend.say("Hello")
+        items = [*turn.items.values(), *backend.items(turn.thread)]
+        thread = backend.ask("threads.get_by_id", thread_id=turn.thread)
+        times = [entry["created_at"] for entry in [*items, thread, *thread["items"]["data"]]]
+        assert all(time.endswith("Z") or time[-6] in "+-" for time in times)
+        assert text_of(thread["items"]["data"][0]) == "Hello"

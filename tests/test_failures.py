@@ -1,0 +1,160 @@
+"""Providers that fail, in every way they know: a sentence, a kept answer, and a thread that goes on."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from tests.backend import Turn
+from tests.providers import KEY, REMOTE, talking_to
+from tests.standins import (
+    Answer,
+    Cut,
+    Fault,
+    HttpError,
+    MalformedJson,
+    NoFinish,
+    Piece,
+    Silence,
+    StandIn,
+    Text,
+)
+
+MARKER = "org-RAWPROVIDERWORDS"
+
+REFUSED: dict[int, str] = {
+    400: "did not accept",
+    401: "Set ",
+    403: "Set ",
+    404: "does not know this model",
+    429: "takes no more requests",
+    500: "overloaded",
+    529: "overloaded",
+}
+BROKEN: dict[str, list[Piece]] = {
+    "cut between events": [Text("The answer is", pieces=3), Cut()],
+    "cut inside an event": [Text("The answer is", pieces=3), Cut(inside=True)],
+    "error in mid-stream": [Text("The answer is", pieces=3), Fault(marker=MARKER)],
+    "malformed line": [Text("The answer is", pieces=3), MalformedJson(marker=MARKER)],
+    "no finish reason": [Text("The answer is", pieces=3), NoFinish()],
+    "cut before the first word": [Cut()],
+    "error before the first word": [Fault(marker=MARKER)],
+    "no finish reason and no word": [NoFinish()],
+}
+
+
+def check(turn: Turn, log: str, provider: str) -> str:
+    """What holds for every failure; the sentence that the chat shows."""
+    [error] = turn.errors
+    assert not turn.ghosts
+    assert MARKER not in str(turn.events)
+    assert KEY not in str(turn.events)
+    assert MARKER not in log
+    assert KEY not in log
+    sentence: str = error["message"]
+    request_id = sentence.rpartition("(Request ")[2].rstrip(")")
+    assert request_id in log
+    return sentence
+
+
+@pytest.mark.parametrize("status", REFUSED)
+@pytest.mark.parametrize("provider", REMOTE)
+def test_a_refused_request_is_told_in_a_sentence(
+    provider: str,
+    status: int,
+    standin: StandIn,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.INFO)
+    standin.answers(HttpError(status, marker=MARKER), Answer(Text("Better.")))
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("Hello?")
+        out, err = capfd.readouterr()
+        sentence = check(turn, caplog.text + out + err, provider)
+        assert REFUSED[status] in sentence
+        if status == 401:
+            assert f"{provider.upper()}_API_KEY" in sentence
+        assert len(standin.requests) == 1
+        assert backend.texts(turn.thread) == [("user", "Hello?")]
+        assert backend.say("Still there?", turn.thread).text == "Better."
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("provider", REMOTE)
+def test_a_broken_answer_is_told_and_what_came_is_kept(
+    provider: str,
+    kind: str,
+    standin: StandIn,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.INFO)
+    standin.answers(Answer(*BROKEN[kind]), Answer(Text("Better.")))
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("Hello?")
+        assert backend.http.get("/health").status_code == 200
+        out, err = capfd.readouterr()
+        check(turn, caplog.text + out + err, provider)
+        assert turn.errors[0]["allow_retry"] is True
+        stored = [text for who, text in backend.texts(turn.thread) if who == "assistant"]
+        assert stored == turn.answers
+        if isinstance(BROKEN[kind][0], Text):
+            assert stored == ["The answer is"]
+        else:
+            assert stored == []
+        assert backend.say("Still there?", turn.thread).text == "Better."
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+@pytest.mark.parametrize(
+    "pieces", [[Silence(30), Text("Late.")], [Text("The answer is", pieces=3), Silence(30)]]
+)
+def test_a_silent_model_is_given_up(
+    provider: str, pieces: list[Piece], standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(*pieces))
+    with talking_to(standin, tmp_path, provider, MODEL_TIMEOUT="1") as backend:
+        turn = backend.say("Hello?")
+        [error] = turn.errors
+        assert "silent" in error["message"]
+        assert error["allow_retry"] is True
+        assert not turn.ghosts
+        assert standin.wait_closed(0, timeout=1)
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_an_empty_answer_is_told(provider: str, standin: StandIn, tmp_path: Path) -> None:
+    standin.answers(Answer())
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("Hello?")
+        assert len(turn.errors) == 1
+        assert not turn.ghosts
+
+
+@pytest.mark.parametrize("provider", ["gemini", "openai", "anthropic", "azure"])
+def test_a_missing_key_is_told_in_the_chat_and_by_ready(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    from tests.backend import Backend
+    from tests.providers import environment
+    from tests.render import render
+
+    env = environment(provider, standin, tmp_path) | {f"{provider.upper()}_API_KEY": ""}
+    with Backend(render(level=2, provider=provider, store="sqlite"), env) as backend:
+        ready = backend.http.get("/ready")
+        assert ready.status_code == 503
+        assert ready.json()["cause"] == f"model: {provider.upper()}_API_KEY is not set"
+        turn = backend.say("Hello?")
+        assert f"{provider.upper()}_API_KEY" in turn.errors[0]["message"]
+        assert ".env" in turn.errors[0]["message"]
+        assert backend.texts(turn.thread) == [("user", "Hello?")]
+    assert not standin.requests
+
+
+def test_a_provider_that_cannot_be_reached_is_told(standin: StandIn, tmp_path: Path) -> None:
+    with talking_to(standin, tmp_path, MODEL_BASE_URL="http://127.0.0.1:9") as backend:
+        [error] = backend.say("Hello?").errors
+        assert "cannot be reached" in error["message"]

@@ -1,0 +1,291 @@
+"""What a client may send, what it gets for what it may not, and threads with more than one writer."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backend import USER_INPUT, Backend, message, sse
+from tests.providers import talking_to
+from tests.standins import Answer, StandIn, Text
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def backend(
+    request: pytest.FixtureRequest, standin: StandIn, tmp_path: Path
+) -> Iterator[Backend]:
+    with talking_to(standin, tmp_path, store=request.param) as backend:
+        yield backend
+
+
+def text_input(text: str) -> dict[str, Any]:
+    return {"content": [{"type": "input_text", "text": text}], **USER_INPUT}
+
+
+BAD: dict[str, bytes] = {
+    "nothing": b"",
+    "not JSON": b"hello",
+    "half a JSON": b'{"type": "threads.list"',
+    "a list": b"[]",
+    "a number": b"1",
+    "no type": b"{}",
+    "unknown operation": b'{"type": "threads.explode", "params": {}}',
+    "type of a wrong type": b'{"type": 7, "params": {}}',
+    "no params": b'{"type": "threads.create"}',
+    "params of a wrong type": b'{"type": "threads.create", "params": "x"}',
+    "id of a wrong type": b'{"type": "threads.get_by_id", "params": {"thread_id": 7}}',
+    "limit of a wrong type": b'{"type": "threads.list", "params": {"limit": "many"}}',
+    "unknown order": b'{"type": "threads.list", "params": {"order": "sideways"}}',
+    "bytes that are not UTF-8": b'{"type": "threads.list", "params": {"after": "\xff\xfe"}}',
+    "a lone surrogate": b'{"type": "threads.list", "params": {"after": "\\ud800"}}',
+    "a deep nesting": b"[" * 100_000,
+    "an empty message": json.dumps(
+        {"type": "threads.create", "params": {"input": text_input("  ")}}
+    ).encode(),
+    "an operation that is not offered": json.dumps(
+        {"type": "attachments.create", "params": {"name": "a", "size": 1, "mime_type": "b/c"}}
+    ).encode(),
+    "dictation": json.dumps(
+        {"type": "input.transcribe", "params": {"audio_base64": "!", "mime_type": "audio/webm"}}
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_malformed_request_is_400_with_a_sentence(backend: Backend, kind: str) -> None:
+    response = backend.http.post("/chatkit", content=BAD[kind])
+    assert response.status_code == 400, response.text
+    problem = response.json()
+    assert problem["detail"].endswith(".")
+    assert "Traceback" not in response.text
+    assert "pydantic" not in response.text
+    assert problem["request_id"] == response.headers["x-request-id"]
+
+
+UNKNOWN: dict[str, dict[str, Any]] = {
+    "threads.get_by_id": {},
+    "threads.add_user_message": {"input": text_input("Hello")},
+    "threads.add_client_tool_output": {"result": 1},
+    "threads.add_structured_input": {"item_id": "x", "input": {"answers": {}}},
+    "threads.retry_after_item": {"item_id": "x"},
+    "threads.custom_action": {"action": {"type": "a", "payload": {}}},
+    "threads.sync_custom_action": {"action": {"type": "a", "payload": {}}},
+    "threads.update": {"title": "x"},
+    "threads.delete": {},
+    "items.list": {},
+    "items.feedback": {"item_ids": ["x"], "kind": "positive"},
+}
+
+
+@pytest.mark.parametrize("operation", UNKNOWN)
+def test_an_unknown_thread_is_404_before_any_stream(backend: Backend, operation: str) -> None:
+    response = backend.post(operation, thread_id="thr_unknown", **UNKNOWN[operation])
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/json"
+    assert backend.ask("threads.list")["data"] == []
+
+
+def test_an_unknown_item_is_404_and_the_wrong_kind_400(backend: Backend) -> None:
+    turn = backend.say("Hello")
+    answer = next(i["id"] for i in turn.items.values() if i["type"] == "assistant_message")
+    retry = "threads.retry_after_item"
+    assert backend.post(retry, thread_id=turn.thread, item_id="msg_x").status_code == 404
+    assert backend.post(retry, thread_id=turn.thread, item_id=answer).status_code == 400
+    feedback = {"item_ids": ["msg_x"], "kind": "positive"}
+    assert backend.post("items.feedback", thread_id=turn.thread, **feedback).status_code == 404
+    listing = {"thread_id": turn.thread, "after": "msg_x"}
+    assert backend.post("items.list", **listing).status_code == 404
+    assert backend.post("threads.list", after="thr_x").status_code == 404
+    # Nothing was lost over it.
+    assert len(backend.items(turn.thread)) == 2
+
+
+def test_an_unknown_attachment_is_404_and_makes_no_thread(backend: Backend) -> None:
+    unknown = text_input("Hello") | {"attachments": ["atc_x"]}
+    assert backend.post("threads.create", input=unknown).status_code == 404
+    assert backend.ask("threads.list")["data"] == []
+
+
+def test_a_tool_output_that_nobody_waits_for_is_409(backend: Backend) -> None:
+    turn = backend.say("Hello")
+    operation = "threads.add_client_tool_output"
+    assert backend.post(operation, thread_id=turn.thread, result={}).status_code == 409
+
+
+def test_a_locked_thread_is_not_answered(backend: Backend) -> None:
+    from chatkit.types import LockedStatus
+
+    turn = backend.say("Hello")
+    context = __import__("app.context", fromlist=["RequestContext"]).RequestContext()
+
+    async def lock() -> None:
+        store = backend.main.server.store
+        thread = await store.load_thread(turn.thread, context)
+        thread.status = LockedStatus(reason="It was reported.")
+        await store.save_thread(thread, context)
+
+    import asyncio
+
+    asyncio.run_coroutine_threadsafe(lock(), backend.loop).result(5)
+    response = backend.post(
+        "threads.add_user_message", thread_id=turn.thread, input=text_input("More")
+    )
+    assert response.status_code == 409
+    assert "It was reported." in response.json()["detail"]
+    assert len(backend.items(turn.thread)) == 2
+
+
+def test_a_body_over_the_limit_is_413_and_the_server_lives(backend: Backend) -> None:
+    big = backend.http.post("/chatkit", content=b"x" * 5_000_000)
+    assert big.status_code == 413
+    chunked = backend.http.post("/chatkit", content=(b"x" * 65536 for _ in range(64)))
+    assert chunked.status_code == 413
+    assert backend.http.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "before\x00after",
+        "\u202eright to left\u202c \u200f",
+        "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 👩‍👩‍👧‍👦 e\u0301",
+        "<script>alert(1)</script> ' OR 1=1; --",
+        "👾" * 200_000,
+    ],
+)
+def test_any_text_is_kept_and_the_thread_goes_on(backend: Backend, text: str) -> None:
+    turn = backend.say(text)
+    assert not turn.errors
+    assert backend.texts(turn.thread)[0] == ("user", text)
+    assert not backend.say("Still there?", turn.thread).errors
+
+
+@pytest.mark.parametrize("limit", [-5, 0, 10**9])
+def test_any_limit_gives_a_page(backend: Backend, limit: int) -> None:
+    turn = backend.say("Hello")
+    page = backend.ask("items.list", thread_id=turn.thread, limit=limit)
+    assert 1 <= len(page["data"]) <= 2
+    assert len(backend.ask("threads.list", limit=limit)["data"]) == 1
+
+
+def test_threads_are_listed_by_pages_newest_first(backend: Backend) -> None:
+    made = [backend.say(f"Thread {number}").thread for number in range(9)]
+    listed: list[str] = []
+    after = None
+    while True:
+        page = backend.ask("threads.list", limit=4, after=after)
+        listed += [thread["id"] for thread in page["data"]]
+        after = page.get("after")
+        if not page["has_more"]:
+            break
+    assert listed == made[::-1]
+
+
+def test_two_messages_at_once_do_not_interleave(backend: Backend, standin: StandIn) -> None:
+    slow = Text([f"slow{number} " for number in range(20)])
+    thread = backend.say("Hello").thread
+    standin.answers(Answer(slow, delay=0.02), Answer(slow, delay=0.02))
+    sent = [
+        threading.Thread(target=backend.say, args=(f"Message {number}", thread))
+        for number in range(2)
+    ]
+    for each in sent:
+        each.start()
+    for each in sent:
+        each.join()
+    assert [who for who, _ in backend.texts(thread)] == ["user", "assistant"] * 3
+
+
+def test_a_message_to_a_thread_that_is_answered_for_long_is_told_so(
+    backend: Backend, standin: StandIn
+) -> None:
+    thread = backend.say("Hello").thread
+    standin.answers(Answer(Text([f"word{number} " for number in range(400)]), delay=0.02))
+    with backend.stream(*message("Tell me a story.", thread)) as response:
+        events = sse(response)
+        while "delta" not in next(events).get("update", {}):
+            pass
+        second = backend.post("threads.add_user_message", thread_id=thread, input=text_input("?"))
+        assert second.status_code == 409
+        assert "still being answered" in second.json()["detail"]
+        assert second.headers["retry-after"] == "5"
+
+
+def test_a_rename_while_the_answer_streams_stands(backend: Backend, standin: StandIn) -> None:
+    standin.answers(Answer(Text([f"word{number} " for number in range(60)]), delay=0.01))
+    with backend.stream(*message("Hello")) as response:
+        events = sse(response)
+        thread = next(events)["thread"]["id"]
+        while "delta" not in next(events).get("update", {}):
+            pass
+        backend.ask("threads.update", thread_id=thread, title="My title")
+        titles = [e["thread"]["title"] for e in events if e["type"] == "thread.updated"]
+    assert titles in ([], ["My title"])
+    assert backend.ask("threads.get_by_id", thread_id=thread)["title"] == "My title"
+
+
+def test_a_thread_deleted_while_it_is_answered_stays_deleted(
+    backend: Backend, standin: StandIn
+) -> None:
+    standin.answers(Answer(Text([f"word{number} " for number in range(400)]), delay=0.02))
+    with backend.stream(*message("Hello")) as response:
+        events = sse(response)
+        thread = next(events)["thread"]["id"]
+        while "delta" not in next(events).get("update", {}):
+            pass
+        backend.ask("threads.delete", thread_id=thread)
+        list(events)
+    assert standin.wait_closed(0, timeout=1)
+    time.sleep(0.2)
+    assert backend.post("threads.get_by_id", thread_id=thread).status_code == 404
+    assert backend.ask("threads.list")["data"] == []
+
+
+def test_a_silent_stream_is_kept_open(
+    backend: Backend, standin: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.standins import Silence
+
+    turns = __import__("app.turns", fromlist=["KEEP_ALIVE_SECONDS"])
+    monkeypatch.setattr(turns, "KEEP_ALIVE_SECONDS", 0.1)
+    standin.answers(Answer(Silence(1), Text("Here.")))
+    with backend.stream(*message("Hello")) as response:
+        assert response.headers["cache-control"] == "no-cache, no-transform"
+        assert response.headers["x-accel-buffering"] == "no"
+        body = response.read().decode()
+    assert body.count(": keep-alive\n\n") >= 3
+    assert "Here." in body
+
+
+def test_another_site_gets_nothing(backend: Backend) -> None:
+    evil = {"Origin": "https://evil.example"}
+    refused = backend.http.post("/chatkit", json={}, headers=evil)
+    assert refused.status_code == 403
+    assert "access-control-allow-origin" not in refused.headers
+    assert backend.http.get("/debug/threads", headers=evil).status_code == 403
+    local = backend.http.options(
+        "/chatkit",
+        headers={
+            "Origin": "http://localhost:5173",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type",
+        },
+    )
+    assert local.headers["access-control-allow-origin"] == "http://localhost:5173"
+    assert "access-control-allow-credentials" not in local.headers
+
+
+def test_debug_threads_shows_what_is_stored_and_only_with_debug(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    with talking_to(standin, tmp_path) as backend:
+        turn = backend.say("Hello")
+        [thread] = backend.http.get("/debug/threads").json()["threads"]
+        assert thread["id"] == turn.thread
+        assert len(thread["items"]) == 2
+    with talking_to(standin, tmp_path, DEBUG="false") as backend:
+        assert backend.http.get("/debug/threads").status_code == 404

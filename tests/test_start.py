@@ -1,0 +1,205 @@
+"""Projects started for real, as their README says: `python main.py`, in a process of their own."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.backend import message, sse
+from tests.providers import environment
+from tests.render import render, render_into
+from tests.standins import Answer, StandIn, Text
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def bare(env: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without anything that a project would read, and with `env`."""
+    names = r"(?i).*_API_KEY|MODEL.*|HOST|PORT|DATABASE_URL|DEBUG|LOG_LEVEL|ALLOWED_ORIGINS"
+    kept = {name: value for name, value in os.environ.items() if not re.fullmatch(names, name)}
+    return {**kept, "PYTHONUNBUFFERED": "1", **env}
+
+
+@contextmanager
+def started(project: Path, env: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`python main.py` in the project, as soon as it is ready; its output is in `output`."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "main.py"],
+        cwd=project / "backend",
+        env=bare({"PORT": str(port), **env}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 60
+        while True:
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline
+            try:
+                if httpx.get(f"{url}/health", timeout=5, trust_env=False).status_code == 200:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.05)
+        yield process, url
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_ready(url: str) -> None:
+    deadline = time.monotonic() + 60
+    while httpx.get(f"{url}/ready", timeout=5, trust_env=False).status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def failed_start(project: Path, env: Mapping[str, str]) -> str:
+    """What a start that must fail prints; it exits with code 2."""
+    ended = subprocess.run(
+        [sys.executable, "main.py"],
+        cwd=project / "backend",
+        env=bare(env),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 2, ended.stderr
+    return ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "70000"),
+        ("PORT", "eight thousand"),
+        ("MODEL", "anthropic/claude"),
+        ("MODEL_BASE_URL", "ftp://example.com"),
+        ("ALLOWED_ORIGINS", "https://good.example,bad"),
+        ("DATABASE_URL", "mysql://localhost/chat"),
+        ("DATABASE_URL", "sqlite:////proc/nowhere/chat.db"),
+        ("DEBUG", "perhaps"),
+        ("HISTORY_ITEMS", "0"),
+    ],
+)
+def test_a_bad_setting_is_one_line_that_names_it(name: str, value: str) -> None:
+    project = render(level=2, provider="gemini", store="sqlite")
+    [line] = failed_start(project, {name: value}).splitlines()
+    assert name in line
+    assert ".env" in line
+
+
+def test_a_taken_port_is_one_line_that_names_the_setting() -> None:
+    project = render(level=1, store="memory")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        [line] = failed_start(project, {"PORT": port}).splitlines()
+    assert port in line
+    assert "PORT" in line
+
+
+def test_the_settings_are_read_from_dot_env(standin: StandIn, tmp_path: Path) -> None:
+    project = render_into(tmp_path / "myapp", level=2, provider="local", store="sqlite")
+    env = environment("local", standin, tmp_path)
+    lines = [f"{name}={value}" for name, value in env.items()]
+    (project / ".env").write_text("\n".join(lines), encoding="utf-8")
+    with started(project, {}) as (_, url):
+        wait_ready(url)
+        type, params = message("Hello")
+        answer = httpx.post(f"{url}/chatkit", json={"type": type, "params": params}, timeout=30)
+        assert "thread.item.done" in answer.text
+    assert standin.requests
+    assert (tmp_path / "chat.db").exists()
+
+
+def test_a_hello_world_starts_and_answers_without_loading_litellm() -> None:
+    project = render(level=1, store="memory")
+    with started(project, {}) as (_, url):
+        type, params = message("Anybody?")
+        answer = httpx.post(f"{url}/chatkit", json={"type": type, "params": params}, timeout=30)
+        assert "Hello! You wrote: Anybody?" in answer.text
+    code = "import main, sys; print('litellm' in sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project / "backend",
+        env=bare({}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.strip() == "False"
+
+
+def test_a_server_told_to_end_keeps_what_was_said(standin: StandIn, tmp_path: Path) -> None:
+    standin.answers(Answer(Text([f"word{number} " for number in range(900)]), delay=0.02))
+    project = render(level=2, provider="local", store="sqlite")
+    env = environment("local", standin, tmp_path)
+    with started(project, env) as (process, url):
+        wait_ready(url)
+        type, params = message("Tell me a story.")
+        body = {"type": type, "params": params}
+        thread = ""
+        with httpx.stream("POST", f"{url}/chatkit", json=body, timeout=30) as response:
+            for seen, event in enumerate(sse(response)):
+                if event["type"] == "thread.created":
+                    thread = event["thread"]["id"]
+                if seen > 10:
+                    break
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(15) is not None
+    with started(project, env) as (_, url):
+        listing = {"type": "items.list", "params": {"thread_id": thread, "order": "asc"}}
+        items = httpx.post(f"{url}/chatkit", json=listing).json()["data"]
+        assert items[1]["content"][0]["text"].startswith("word0 word1")
+
+
+def test_nothing_is_sent_to_other_hosts_and_no_line_is_logged_twice(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    """No price list, no traces: every look-up of a foreign host's name would be seen here."""
+    project = render_into(tmp_path / "myapp", level=2, provider="gemini", store="sqlite")
+    spy = (
+        "import socket\n"
+        "real = socket.getaddrinfo\n"
+        "def spy(host, *args, **kwargs):\n"
+        "    if host not in ('127.0.0.1', 'localhost', b'127.0.0.1'):\n"
+        "        print('LOOKED UP', host, flush=True)\n"
+        "    return real(host, *args, **kwargs)\n"
+        "socket.getaddrinfo = spy\n"
+    )
+    (project / "backend" / "sitecustomize.py").write_text(spy, encoding="utf-8")
+    env = environment("gemini", standin, tmp_path) | {
+        "OPENAI_API_KEY": "sk-somebody-s",
+        "LOG_LEVEL": "info",
+        "PYTHONPATH": str(project / "backend"),
+    }
+    with started(project, env) as (process, url):
+        wait_ready(url)
+        type, params = message("Hello")
+        answer = httpx.post(f"{url}/chatkit", json={"type": type, "params": params}, timeout=30)
+        assert '"type":"error"' not in answer.text, answer.text
+        time.sleep(1.5)
+        process.send_signal(signal.SIGTERM)
+        output = process.communicate(timeout=15)[0]
+    assert "LOOKED UP" not in output
+    assert output.count("threads.create") <= 1
+    assert "Hello" not in output
+    assert json.dumps(env["GEMINI_API_KEY"]) not in output

@@ -1,0 +1,98 @@
+"""Stop, and clients that leave: the model stops, what was said is kept, nothing is left behind."""
+
+import asyncio
+import gc
+import logging
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.backend import Backend, message, sse
+from tests.providers import REMOTE, talking_to
+from tests.standins import Answer, Silence, StandIn, Text, ToolCall
+
+WORDS = [f"word{number} " for number in range(400)]
+
+
+def leave_after(backend: Backend, deltas: int, text: str, thread: str | None = None) -> str:
+    """Read this many deltas of the answer, then close the connection. The thread."""
+    with backend.stream(*message(text, thread)) as response:
+        seen = 0
+        for event in sse(response):
+            if event["type"] == "thread.created":
+                thread = event["thread"]["id"]
+            seen += "delta" in event.get("update", {})
+            if seen >= deltas and (deltas or event["type"] == "stream_options"):
+                break
+    assert thread is not None
+    return thread
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+def test_stop_ends_the_model_s_work_and_keeps_what_was_said(
+    provider: str, store: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(Text(WORDS), delay=0.02), Answer(Text("As you wish.")))
+    with talking_to(standin, tmp_path, provider, store) as backend:
+        thread = leave_after(backend, 5, "Tell me a long story.")
+        assert standin.wait_closed(0, timeout=1), "the model goes on generating"
+        backend.settle()
+        [_, (who, said)] = backend.texts(thread)
+        assert who == "assistant"
+        assert said.startswith("word0 word1 word2")
+        assert "word300" not in said
+        assert backend.say("Stop that.", thread).text == "As you wish."
+    told = standin.requests[1].turns
+    assert ("assistant", said) in told
+    assert "stopped" in str(told)
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_leaving_before_the_first_word_ends_the_model_s_work(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(Silence(20), Text("Too late.")), Answer(Text("Hello.")))
+    with talking_to(standin, tmp_path, provider) as backend:
+        thread = leave_after(backend, 0, "Hello?")
+        standin.wait_request(0, timeout=5)
+        assert standin.wait_closed(0, timeout=1), "the model goes on thinking"
+        backend.settle()
+        assert backend.texts(thread) == [("user", "Hello?")]
+        assert backend.say("Hello!", thread).text == "Hello."
+
+
+def test_no_tool_runs_after_stop(standin: StandIn, tmp_path: Path) -> None:
+    call = ToolCall("current_time", {"time_zone": "Europe/Berlin"})
+    standin.answers(Answer(Text(WORDS[:50]), call, delay=0.02))
+    with talking_to(standin, tmp_path) as backend:
+        thread = leave_after(backend, 5, "What time is it?")
+        backend.settle()
+        time.sleep(1.5)
+        assert len(standin.requests) == 1
+        page = backend.http.get("/debug/threads").json()["threads"][0]["items"]
+        assert "hidden_context_item" not in {item["type"] for item in page}
+
+
+def test_nothing_is_left_behind_by_stopped_and_failed_turns(
+    standin: StandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "asyncio")
+    with talking_to(standin, tmp_path) as backend:
+        thread = backend.say("Hello.").thread
+        backend.settle()
+        before = tasks(backend)
+        for _ in range(5):
+            standin.answers(Answer(Text(WORDS), delay=0.02))
+            leave_after(backend, 3, "Tell me.", thread)
+            backend.settle()
+        time.sleep(0.3)
+        gc.collect()
+        assert tasks(backend) <= before
+    assert "never retrieved" not in caplog.text
+    assert "destroyed" not in caplog.text
+
+
+def tasks(backend: Backend) -> int:
+    return len(asyncio.all_tasks(backend.loop))
