@@ -43,12 +43,7 @@ def main() -> int:
 
     step("Rendering a project: level 2, the embedded model, SQLite")
     render()
-    step("Installing what it needs into its own .venv")
-    install_requirements()
-    step("Fetching the model, 93 MB, once")
-    fetch = [str(python_of(VENV)), "-m", "app.model_embedded"]
-    if subprocess.run(fetch, cwd=BACKEND, check=False).returncode:
-        give_up("The model could not be fetched; the lines above say why.")
+    install_project()
 
     port = free_port(options.port)
     if port != options.port:
@@ -90,12 +85,18 @@ def render() -> None:
         )
 
 
-def install_requirements() -> None:
+def install_project() -> None:
+    """Install what the project needs, and fetch the model; nothing of it the second time."""
     stamp = VENV / ".installed"
     wanted = fingerprint(BACKEND / "requirements.txt", BACKEND / "constraints.txt")
     if stamp.exists() and stamp.read_text() == wanted:
         return
+    step("Installing what it needs into its own .venv")
     install(VENV, ["-r", "requirements.txt"], cwd=BACKEND)
+    step("Fetching the model, 93 MB, once")
+    fetch = [str(python_of(VENV)), "-m", "app.model_embedded"]
+    if subprocess.run(fetch, cwd=BACKEND, check=False).returncode:
+        give_up("The model could not be fetched; the lines above say why.")
     stamp.write_text(wanted)
 
 

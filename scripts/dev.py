@@ -4,6 +4,8 @@ Plain Python, so that Windows can do all of it too. The tools go into .venv, wit
 one and with pip where there is not; what is there already is not installed again.
 """
 
+from __future__ import annotations  # an old Python must come as far as the sentence about it
+
 import argparse
 import hashlib
 import os
@@ -11,7 +13,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -79,7 +80,10 @@ COMMANDS = {
 
 def main() -> int:
     if sys.version_info < (3, 10):  # noqa: UP036 - whoever calls it may have an older one
-        give_up(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]}.")
+        give_up(
+            f"Python 3.10 or newer is needed; this is {sys.version.split()[0]}. "
+            "If there is another: make PYTHON=python3.12 test, and the like."
+        )
     parser = argparse.ArgumentParser(description="The repository's commands.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, command in COMMANDS.items():
@@ -117,11 +121,26 @@ def install(venv: Path, requirements: Sequence[str], *, cwd: Path = ROOT) -> Non
         make_venv(venv)
     if has_uv():
         command = ["uv", "pip", "install", "--quiet", "--python", str(python_of(venv))]
+        done = subprocess.run([*command, *requirements], cwd=cwd, check=False)
+        failed = done.returncode != 0
     else:
-        command = [str(python_of(venv)), "-m", "pip", "install", "--quiet"]
+        # Most of what is installed is never imported: to compile it all takes longer than to run.
+        command = [str(python_of(venv)), "-m", "pip", "install", "--no-compile"]
         command += ["--disable-pip-version-check"]
-    if subprocess.run([*command, *requirements], cwd=cwd, check=False).returncode:
+        failed = run_with_dots([*command, *requirements], cwd) != 0
+    if failed:
         give_up("The packages could not be installed; the lines above say why.")
+
+
+def run_with_dots(command: Sequence[str], cwd: Path) -> int:
+    """Run pip, and print a dot for each package: it may take a minute."""
+    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("Collecting "):
+                print(".", end="", flush=True)
+    print()
+    return process.returncode
 
 
 def make_venv(venv: Path) -> None:
@@ -142,7 +161,6 @@ def make_venv(venv: Path) -> None:
         give_up(f"No virtual environment could be made in {venv}: {made.stderr.strip()}")
 
 
-@cache
 def has_uv() -> bool:
     """Whether uv is there, and works."""
     try:
@@ -194,7 +212,13 @@ def copier_requirement() -> str:
 
 
 def run_python(*arguments: str) -> int:
-    return subprocess.run([str(python_of(VENV)), *arguments], cwd=ROOT, check=False).returncode
+    """Run .venv's Python. Ctrl+C reaches it too: it is given the time to end by itself."""
+    with subprocess.Popen([str(python_of(VENV)), *arguments], cwd=ROOT) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue
 
 
 if __name__ == "__main__":

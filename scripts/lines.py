@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from copier import Settings, run_copy
+
 from scripts.dev import ROOT, copy_template
 
 README = ROOT / "README.md"

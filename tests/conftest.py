@@ -1,9 +1,11 @@
 """What holds for every test."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+
+from tests.standins import StandIn
 
 
 @pytest.hookimpl(wrapper=True)
@@ -16,3 +18,10 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longreprtext or call.excinfo}"
     return report
+
+
+@pytest.fixture
+def standin() -> Iterator[StandIn]:
+    """A provider that says what the test wrote."""
+    with StandIn() as provider:
+        yield provider

@@ -3,7 +3,6 @@
 import atexit
 import shutil
 import tempfile
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -19,18 +18,16 @@ atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 def render(**answers: str | int) -> Path:
     """The project that these answers give. All tests share it: look, don't touch."""
     words = [f"{question}={answer}" for question, answer in sorted(answers.items())]
-    return render_into(SCRATCH / "-".join(["project", *words]), answers)
+    return render_into(SCRATCH / "-".join(["project", *words]), **answers)
 
 
-def render_into(
-    project: Path, answers: Mapping[str, str | int], template: Path | None = None
-) -> Path:
+def render_into(project: Path, /, **answers: str | int) -> Path:
     """The project that these answers give, in a folder of the test's own."""
     # A developer's own Copier settings have no say in it.
     run_copy(
-        str(template or plain_template()),
+        str(plain_template()),
         project,
-        data=dict(answers),
+        data=answers,
         defaults=True,
         quiet=True,
         settings=Settings(),

@@ -16,9 +16,9 @@ import pytest
 import yaml
 from copier import Settings, run_copy, run_update
 
-from tests.matrix import COMBINATIONS, LEVELS, PROVIDERS, STORES, Combination
 from scripts.dev import ROOT, copy_template
 from scripts.lines import table as lines_table
+from tests.matrix import COMBINATIONS, LEVELS, PROVIDERS, STORES, Combination
 from tests.render import plain_template, render, render_into
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -79,6 +79,14 @@ BY_PROVIDER = {
 NOT_IMPORTED = {
     "python-dotenv": "pydantic-settings reads .env with it",
     "tzdata": "zoneinfo's time zones, where the system has none: Windows",
+}
+# What comes with a requirement, and may be imported without one of its own.
+COMES_WITH = {
+    "agents": "openai-chatkit",
+    "openai": "openai-agents",
+    "pydantic": "fastapi",
+    "pydantic_core": "fastapi",
+    "starlette": "fastapi",
 }
 IMPORTED_AS = {
     "openai-agents": "agents",
@@ -264,6 +272,18 @@ def test_every_requirement_is_used_and_pinned(combination: Combination) -> None:
         assert "tzdata" not in packages
 
 
+@EVERY
+def test_every_import_is_required(combination: Combination) -> None:
+    project = project_of(combination)
+    requirements = (project / "backend" / "requirements.txt").read_text(encoding="utf-8")
+    packages = {name_of(line) for line in requirements.splitlines()[1:] if line and line[0] != "#"}
+    own = {"app", "main", *(path.stem for path in (project / "backend" / "tests").glob("*.py"))}
+    there = {IMPORTED_AS.get(package, package) for package in packages} | own
+    there |= {name for name, package in COMES_WITH.items() if package in packages}
+    imported = {name.split(".")[0] for name in imports_of(project)}
+    assert imported - there - sys.stdlib_module_names == set()
+
+
 def name_of(requirement: str) -> str:
     match = re.match(r"[a-z0-9-]+", requirement)
     assert match, requirement
@@ -423,7 +443,7 @@ def test_a_wrong_answer_is_refused_with_a_sentence(
 ) -> None:
     project = tmp_path / "project"
     with pytest.raises(ValueError, match=re.escape(sentence)):
-        render_into(project, answers)
+        render_into(project, **answers)
     assert not project.exists()
 
 
@@ -506,7 +526,7 @@ def test_the_port_reaches_every_place_that_names_it() -> None:
 def test_any_folder_can_be_a_project(name: str, tmp_path: Path) -> None:
     if sys.platform == "win32" and set(name) & set('<>:"\\|?*'):
         pytest.xfail("Windows has no such folders")
-    project = render_into(tmp_path / name, {})
+    project = render_into(tmp_path / name)
     assert answers_of(project)["project_name"] == name
     assert assigned(project, "PROJECT") == name
     assert (project / "README.md").read_text(encoding="utf-8").splitlines()[0] == f"# {name}"

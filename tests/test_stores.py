@@ -447,7 +447,9 @@ if end == "killed":
 """
 
 
-def writer(file: Path, name: str, begin: float = 0, end: str = "unclosed") -> "subprocess.Popen[bytes]":
+def writer(
+    file: Path, name: str, begin: float = 0, end: str = "unclosed"
+) -> "subprocess.Popen[bytes]":
     path = os.pathsep.join([str(BACKEND), str(BACKEND / "tests")])
     return subprocess.Popen(
         [sys.executable, "-c", WRITER, str(file), name, str(begin), end],
@@ -464,7 +466,7 @@ async def has_all(store: BaseStore, *names: str) -> None:
 
 
 def test_two_processes_may_use_one_new_file_at_once(file: Path) -> None:
-    begin = time.time() + 5
+    begin = time.time() + 3
     writers = [writer(file, name, begin) for name in ("one", "two")]
     assert [process.wait(60) for process in writers] == [0, 0]
     run(lambda store: has_all(store, "one", "two"), file)

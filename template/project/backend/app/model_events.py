@@ -1,0 +1,87 @@
+"""A model's raw events as ChatKit needs them: items under the store's ids, thoughts that end."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from openai.types.responses import (
+    ResponseReasoningSummaryTextDeltaEvent,
+    ResponseReasoningSummaryTextDoneEvent,
+)
+
+
+class ModelEvents:
+    """Passes the events of a run's model on, on copies: the run keeps its own.
+
+    Chat-completions models give every item the id "__fake_id__", so that each would overwrite the
+    one before, and what another server calls an item is not unique here.
+    https://github.com/openai/openai-agents-python/blob/main/src/agents/models/fake_id.py
+    """
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self.responding = True
+        """Whether the model is at work: not while the tools run that it called."""
+        self._new_id = new_id
+        self._ids: dict[tuple[str, int], str] = {}
+        self._thought: ResponseReasoningSummaryTextDoneEvent | None = None
+
+    def prepared(self, event: Any) -> Iterator[Any]:
+        """The event under its item's own id, after the end of a thought that it interrupts."""
+        match event.type:
+            case "response.created":
+                self._ids.clear()
+                self.responding = True
+                yield event
+            case "response.completed":
+                yield from self._end_of_thought()
+                self.responding = False
+                yield event
+            case "response.output_item.added":
+                yield from self._end_of_thought()
+                self._ids[event.item.type, event.output_index] = self._new_id()
+                yield self._with_item_id(event)
+            case "response.output_item.done":
+                yield self._with_item_id(event)
+            case str() if hasattr(event, "item_id"):
+                key = item_type(event.type), event.output_index
+                named = event.model_copy(update={"item_id": self._ids.get(key, event.item_id)})
+                self._note_thought(named)
+                yield named
+            case _:
+                yield event
+
+    def _with_item_id(self, event: Any) -> Any:
+        own = self._ids.get((event.item.type, event.output_index), event.item.id)
+        return event.model_copy(update={"item": event.item.model_copy(update={"id": own})})
+
+    def _note_thought(self, event: Any) -> None:
+        match event:
+            case ResponseReasoningSummaryTextDeltaEvent():
+                said = self._thought.text if self._thought else ""
+                self._thought = ResponseReasoningSummaryTextDoneEvent(
+                    type="response.reasoning_summary_text.done",
+                    item_id=event.item_id,
+                    output_index=event.output_index,
+                    summary_index=event.summary_index,
+                    sequence_number=event.sequence_number,
+                    text=said + event.delta,
+                )
+            case ResponseReasoningSummaryTextDoneEvent():
+                self._thought = None
+            case _:
+                pass
+
+    def _end_of_thought(self) -> Iterator[Any]:
+        # Chat-completions models never say that a thought's text is done, and ChatKit takes up
+        # each thought of a turn but the first only when it is.
+        if self._thought is not None:
+            yield self._thought
+            self._thought = None
+
+
+def item_type(event_type: str) -> str:
+    """The type of the item that a Responses event with an item_id belongs to."""
+    if event_type.startswith("response.reasoning"):
+        return "reasoning"
+    if event_type.startswith("response.function_call"):
+        return "function_call"
+    return "message"

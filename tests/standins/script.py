@@ -1,0 +1,150 @@
+"""What a stand-in is told to say, in words that belong to no provider."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+
+def split(text: str, pieces: int) -> list[str]:
+    """The text in this many parts of about the same length."""
+    cuts = [len(text) * number // pieces for number in range(pieces + 1)]
+    return [text[start:end] for start, end in pairwise(cuts)]
+
+
+@dataclass(frozen=True)
+class Text:
+    """Words of the answer: one string cut into `pieces` deltas, or a list of deltas as given.
+
+    Neighbouring texts, also with a silence between them, are one message.
+    """
+
+    text: str | Sequence[str]
+    pieces: int = 1
+
+    @property
+    def deltas(self) -> list[str]:
+        if isinstance(self.text, str):
+            return split(self.text, self.pieces)
+        return list(self.text)
+
+
+@dataclass(frozen=True)
+class Thought(Text):
+    """What the model thinks before it speaks, or the provider's summary of it."""
+
+
+@dataclass(frozen=True)
+class Refusal(Text):
+    """The model declines: a refusal where the format has such a thing, else text and a stop."""
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call of a function. Several in one answer are parallel calls."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    pieces: int = 3
+    """In how many deltas the arguments come, where the format cuts them."""
+
+    def __str__(self) -> str:
+        """As `Request.turns` tells it."""
+        return f"{self.name}({json.dumps(self.arguments, ensure_ascii=False)})"
+
+    @property
+    def json(self) -> str:
+        return json.dumps(self.arguments, ensure_ascii=False)
+
+    @property
+    def deltas(self) -> list[str]:
+        return split(self.json, self.pieces)
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Nothing for so many seconds. In first place it holds back the HTTP headers too, unless
+    `headers` sends them ahead."""
+
+    seconds: float
+    headers: bool = False
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The connection ends here: between two events, or after half a line of JSON.
+
+    Given instead of an answer, it ends before any byte of a response.
+    """
+
+    inside: bool = False
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The provider's own error event in mid-stream; nothing follows it.
+
+    `form` matters to OpenAI Responses only, which has three: "error" is what the service sends (the
+    error nested in an `error` event, then `response.failed`), "flat" is the `error` event of its
+    reference, and "failed" is `response.failed` alone.
+    """
+
+    marker: str = ""
+    form: Literal["error", "flat", "failed"] = "error"
+
+
+@dataclass(frozen=True)
+class MalformedJson:
+    """A line of JSON that breaks off, after which the stream goes on.
+
+    Given instead of an answer, it is the whole body.
+    """
+
+    marker: str = ""
+
+
+@dataclass(frozen=True)
+class NoFinish:
+    """The stream ends here, cleanly for HTTP, with no finish reason and no last event."""
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The answer ends here for this reason, in the provider's own word for it."""
+
+    reason: Literal["stop", "length", "safety"] = "stop"
+
+
+@dataclass(frozen=True)
+class HttpError:
+    """An HTTP error with the provider's own body, in which `marker` stands."""
+
+    status: int
+    marker: str = ""
+    kind: Literal["", "context_length", "bad_key"] = ""
+    """What a 400 is about: a prompt that is too long, or, of Gemini, a wrong key."""
+    retry_after: int | None = None
+    """Seconds, for the header of that name."""
+
+
+Spoken = Text | Thought | Refusal | ToolCall
+Piece = Spoken | Silence | Cut | Fault | MalformedJson | NoFinish | Finish
+
+
+class Answer:
+    """One response: its pieces in order, with `delay` seconds after each event.
+
+    Without a delay all events up to the next silence are made first and leave at once, so that
+    thousands of deltas cost the client's process little while it reads them.
+    """
+
+    def __init__(self, *pieces: Piece, delay: float = 0) -> None:
+        self.pieces = pieces
+        self.delay = delay
+
+    def __repr__(self) -> str:
+        return f"Answer{self.pieces}"
+
+
+Reply = Answer | HttpError | MalformedJson | Cut
