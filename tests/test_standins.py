@@ -7,6 +7,7 @@ a client has been mended, and a repair in the template may go.
 import asyncio
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -37,6 +38,8 @@ from tests.standins import (
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import litellm  # not before this is set: it would fetch a price list
+
+litellm.suppress_debug_info = True
 
 KEY = "sk-test-4f1c2a"
 MARKER = "org-RAWPROVIDERWORDS"
@@ -91,7 +94,7 @@ class Heard:
     finish: str | None = None
     """The reason as the client tells it; for Responses the type of the last event."""
     noted_finish: str | None = None
-    """LiteLLM's own note of it, which is not made up when none came."""
+    """LiteLLM's own note of it."""
     tokens: int = 0
     error: Exception | None = None
     took: list[float] = field(default_factory=list)
@@ -320,15 +323,15 @@ def test_a_refusal_arrives(client: str, provider: StandIn) -> None:
 
 
 def test_a_slow_answer_arrives_word_by_word(client: str, provider: StandIn) -> None:
-    heard = hear(client, provider, Answer(Text(["one ", "two ", "three"]), delay=0.05))
+    heard = hear(client, provider, Answer(Text(["one ", "two ", "three"]), delay=0.03))
     assert heard.text == "one two three"
-    assert heard.took[2] - heard.took[0] > 0.08
+    assert heard.took[2] - heard.took[0] > 0.05
 
 
 def test_a_pause_in_a_message_does_not_make_two_of_it(client: str, provider: StandIn) -> None:
     heard = hear(client, provider, Answer(Text("one "), Silence(0.1), Text("two")))
     assert heard.text == "one two"
-    assert heard.took[1] - heard.took[0] > 0.08
+    assert heard.took[1] - heard.took[0] > 0.05
 
 
 # -- what the model was told ---------------------------------------------------------------------
@@ -433,9 +436,10 @@ def test_an_answer_without_an_end_still_passes_for_a_complete_one(
     assert heard.text == "The answer is"
     assert heard.error is None
     if client in THROUGH_LITELLM:
-        # It makes a reason up; only its own note tells the truth.
+        # It makes a reason up. Its own note tells the truth, but not of Gemini, every chunk of
+        # which it takes for the last.
         assert heard.finish == "stop"
-        assert heard.noted_finish is None
+        assert heard.noted_finish == ("stop" if client == "gemini" else None)
         assert hear(client, provider, Answer(Text("It is 42."))).noted_finish == "stop"
     elif client == "responses":
         assert heard.finish == "response.output_text.delta"
@@ -452,7 +456,7 @@ def test_a_malformed_line_is_raised_or_still_swallowed_with_all_that_follows(
     if client in ("gemini", "anthropic"):
         assert heard.error is None
         assert heard.finish == "stop"
-        assert heard.noted_finish is None
+        assert heard.noted_finish == ("stop" if client == "gemini" else None)
     else:
         assert heard.error is not None
 
@@ -531,12 +535,9 @@ def test_five_thousand_words_are_there_at_once(path: str, provider: StandIn) -> 
     provider.answers(Answer(Text(words)))
     began = time.monotonic()
     with httpx.stream("POST", provider.url + path, json=ENDPOINTS[path]) as response:
-        first = next(chunks := response.iter_raw())
-        first_at = time.monotonic()
-        received = (first + b"".join(chunks)).decode()
-    print(f"{path}: first {first_at - began:.3f} s, all {time.monotonic() - began:.3f} s")
+        received = response.read().decode()
     assert time.monotonic() - began < 3
-    assert all(f'"{word}"' in received for word in words)
+    assert re.findall(r'"(word\d+ )"', received)[:5000] == words
 
 
 def test_a_cut_inside_an_event_leaves_half_a_line_and_no_end(provider: StandIn) -> None:

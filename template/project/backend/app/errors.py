@@ -21,17 +21,18 @@ class Failure:
     retry: bool
 
 
-BROKE_OFF = Failure("The model's answer broke off. What came is kept; try again.", True)
+BROKE_OFF = Failure("The model's answer broke off. Try again.", True)
 EMPTY = Failure("The model gave an empty answer. Try again.", True)
 SILENT = Failure("The model has been silent for too long. Try again.", True)
+UNREACHABLE = Failure("The model provider cannot be reached. Try again.", True)
 
 
-def explain(error: BaseException, api_key: str | None) -> Failure:
-    """Tell what went wrong, and what to do. `api_key` is the name of the provider's key setting.
+def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
+    """Tell what went wrong, and what to do.
 
-    LiteLLM's errors are subclasses of the OpenAI client's, so one table serves every provider.
+    `begun` says whether the answer had begun, and `api_key` names the provider's key setting.
     """
-    key = api_key or "the API key"
+    error = root_of(error)
     match error:
         case ModelUnavailable():
             return Failure(str(error), False)
@@ -39,34 +40,54 @@ def explain(error: BaseException, api_key: str | None) -> Failure:
             return Failure("This cannot be answered here.", False)
         case MaxTurnsExceeded():
             return Failure("The answer took too many steps and was stopped. Ask for less.", True)
-        case openai.AuthenticationError() | openai.PermissionDeniedError():
-            return Failure(f"The model provider refused the API key. Set {key} in .env.", False)
-        case openai.RateLimitError():
-            return Failure(
-                "The model provider takes no more requests for now. Try again later.", True
-            )
-        case openai.NotFoundError():
-            return Failure("The model provider does not know this model. Set MODEL in .env.", False)
-        case openai.APITimeoutError():
-            return SILENT
-        case openai.APIConnectionError() if not started(error):
-            return Failure("The model provider cannot be reached. Try again.", True)
-        case openai.APIStatusError() if error.status_code in (400, 413, 422):
-            return Failure("The model provider did not accept this conversation.", False)
-        case openai.APIStatusError() if error.status_code >= 500:
-            return Failure("The model provider is overloaded. Try again in a moment.", True)
         case UserError():
             return Failure("The agent is set up wrongly. The server's log has the cause.", False)
+        case openai.APITimeoutError():
+            return SILENT
+        case openai.APIConnectionError():
+            return BROKE_OFF if begun else UNREACHABLE
+        case openai.APIError():
+            return BROKE_OFF if begun else refusal(status_of(error), api_key)
         case _:
             return BROKE_OFF
 
 
-def started(error: BaseException) -> bool:
-    """Whether the provider had begun to answer when the connection broke."""
-    return type(error).__name__ == "MidStreamFallbackError"
+def refusal(status: int | None, api_key: str | None) -> Failure:
+    """What a provider's HTTP status means for the person at the chat."""
+    match status:
+        case 401 | 403:
+            key = api_key or "the API key"
+            return Failure(f"The model provider refused the API key. Set {key} in .env.", False)
+        case 404:
+            return Failure("The model provider does not know this model. Set MODEL in .env.", False)
+        case 429:
+            return Failure("The model provider takes no more requests. Try again later.", True)
+        case 400 | 413 | 422:
+            return Failure("The model provider did not accept this conversation.", False)
+        case int() if status >= 500:
+            return Failure("The model provider is overloaded. Try again in a moment.", True)
+        case _:
+            return BROKE_OFF
 
 
-def log_line(error: BaseException) -> str:
-    """The error for the log: its kind and status, without the provider's words or the key."""
+def root_of(error: Exception) -> Exception:
+    """The provider's error itself: LiteLLM wraps one that comes after the request was accepted."""
+    while isinstance(original := getattr(error, "original_exception", None), Exception):
+        error = original
+    return error
+
+
+def status_of(error: Exception) -> int | None:
+    """The HTTP status with which the provider refused, if it did.
+
+    LiteLLM's classes do not follow the status (a 403 may be a BadRequestError), so it decides.
+    """
     status = getattr(error, "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def log_line(error: Exception) -> str:
+    """The error for the log: its kind and status, without the provider's words or the key."""
+    error = root_of(error)
+    status = status_of(error)
     return f"{type(error).__module__}.{type(error).__name__}" + (f" ({status})" if status else "")

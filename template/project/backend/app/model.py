@@ -9,6 +9,10 @@ from agents import Model, ModelSettings
 log = logging.getLogger("app")
 
 
+TIMEOUT_MARGIN = 10.0
+"""Seconds that a client waits beyond MODEL_TIMEOUT: stream.py watches over it, and tells it better."""
+
+
 class ModelUnavailable(Exception):
     """The model cannot be used; the text is a sentence for the person at the chat."""
 

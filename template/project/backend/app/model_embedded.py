@@ -20,7 +20,7 @@ from agents import Model, ModelSettings
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from platformdirs import user_cache_path
 
-from app.model import ModelSource, ModelUnavailable
+from app.model import TIMEOUT_MARGIN, ModelSource, ModelUnavailable
 from app.model_local import ChatCompletionsModel
 
 # The only place that serves the file to pip and its mirrors; its code and its own requirements
@@ -50,7 +50,7 @@ class EmbeddedSource(ModelSource):
 
     def __init__(self, name: str, *, timeout: float) -> None:
         super().__init__(name)
-        self._timeout = timeout
+        self._timeout = timeout + TIMEOUT_MARGIN
         self._server: LlamaServer | None = None
         self._closed = threading.Event()
 

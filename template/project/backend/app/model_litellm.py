@@ -7,11 +7,29 @@ from agents import Model, ModelSettings
 from dotenv import load_dotenv
 
 from app.finish import FinishedStream
-from app.model import ModelSource
+from app.model import TIMEOUT_MARGIN, ModelSource
 from app.settings import ROOT
 
 # LiteLLM fetches a price list from the internet when it is imported, unless told to use its own.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+
+def mend_gemini_finish_reason() -> None:
+    """Let Gemini's chunks have the finish reason that Gemini gave them, or none.
+
+    LiteLLM gives each of them "stop", so that an answer which broke off could not be told from a
+    whole one. Its own `received_finish_reason` exists for that difference.
+    https://github.com/BerriAI/litellm/issues/2195
+    """
+    from litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini import VertexGeminiConfig
+
+    check = VertexGeminiConfig._check_finish_reason
+
+    def check_if_given(message: Any, finish_reason: str | None) -> Any:
+        return None if finish_reason is None else check(message, finish_reason)
+
+    if check.__module__ != __name__:
+        VertexGeminiConfig._check_finish_reason = staticmethod(check_if_given)
 
 
 class LitellmSource(ModelSource):
@@ -36,7 +54,7 @@ class LitellmSource(ModelSource):
             include_usage=True,
             extra_args={
                 "drop_params": True,
-                "timeout": timeout,
+                "timeout": timeout + TIMEOUT_MARGIN,
                 "max_retries": 0,
                 "num_retries": 0,
                 **extra,
@@ -51,6 +69,7 @@ class LitellmSource(ModelSource):
         import litellm
         from agents.extensions.models.litellm_model import LitellmModel
 
+        mend_gemini_finish_reason()
         litellm.suppress_debug_info = True
         litellm.telemetry = False
 

@@ -6,7 +6,7 @@ from agents import Model, ModelSettings, OpenAIChatCompletionsModel
 from openai import AsyncOpenAI
 
 from app.finish import FinishedStream
-from app.model import ModelSource
+from app.model import TIMEOUT_MARGIN, ModelSource
 
 
 class ChatCompletionsModel(OpenAIChatCompletionsModel):
@@ -29,7 +29,7 @@ class LocalSource(ModelSource):
         self, name: str, *, timeout: float, base_url: str, api_key: str | None = None
     ) -> None:
         super().__init__(name)
-        self._timeout = timeout
+        self._timeout = timeout + TIMEOUT_MARGIN
         self._base_url = base_url
         self._api_key = api_key
 

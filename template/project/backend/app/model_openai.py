@@ -3,7 +3,7 @@
 from agents import Model, ModelSettings, OpenAIResponsesModel
 from openai import AsyncOpenAI
 
-from app.model import ModelSource
+from app.model import TIMEOUT_MARGIN, ModelSource
 
 
 class OpenAISource(ModelSource):
@@ -21,7 +21,7 @@ class OpenAISource(ModelSource):
         missing: str | None = None,
     ) -> None:
         super().__init__(name, missing)
-        self._timeout = timeout
+        self._timeout = timeout + TIMEOUT_MARGIN
         self._api_key = api_key
         self._base_url = base_url
 

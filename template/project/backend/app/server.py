@@ -72,7 +72,7 @@ class AgentServer(ProtocolServer):
         try:
             model = await self.model.get()
         except Exception as error:
-            raise failed_turn(error, context, self.api_key) from None
+            raise failed_turn(error, context, begun=False, api_key=self.api_key) from None
         if context.stop.is_set():
             return
         run = Runner.run_streamed(

@@ -87,7 +87,7 @@ def page_of(records: list[RecordT], size: int) -> Page[RecordT]:
 
     The page's cursor is its own last record, so that the next page begins right behind it.
     """
-    page = Page(data=records[:size], has_more=len(records) > size)
+    page: Page[RecordT] = Page(data=records[:size], has_more=len(records) > size)
     if page.has_more:
         page.after = page.data[-1].id
     return page

@@ -31,7 +31,7 @@ from chatkit.types import (
 from openai.types.responses import ResponseFunctionToolCall
 
 from app.context import RequestContext
-from app.errors import EMPTY, SILENT, explain, log_line
+from app.errors import EMPTY, SILENT, Failure, explain, log_line
 from app.history import tool_call_item_content
 from app.model_events import ModelEvents
 from app.turns import with_request_id
@@ -88,13 +88,13 @@ async def stream_run(
                 else:
                     yield ThreadItemRemovedEvent(item_id=item.id)
         if source.error is not None:
-            raise failed_turn(source.error, request, api_key)
+            raise failed_turn(source.error, request, begun=bool(produced), api_key=api_key)
         if source.silent:
-            raise told(SILENT.sentence, request, retry=True)
+            raise told(SILENT, request)
         if request.stop.is_set():
             yield ThreadItemDoneEvent(item=stopped_item(context))
         elif not produced:
-            raise told(EMPTY.sentence, request, retry=True)
+            raise told(EMPTY, request)
     finally:
         source.close()
 
@@ -214,13 +214,15 @@ def stopped_item(context: AgentContext[RequestContext]) -> SDKHiddenContextItem:
 
 
 def failed_turn(
-    error: Exception, request: RequestContext, api_key: str | None
+    error: Exception, request: RequestContext, *, begun: bool, api_key: str | None
 ) -> CustomStreamError:
     """The error as the chat shows it; the log gets its kind, not the provider's words."""
-    failure = explain(error, api_key)
+    failure = explain(error, begun=begun, api_key=api_key)
     log.warning("request %s: the run failed: %s", request.request_id, log_line(error))
-    return told(failure.sentence, request, retry=failure.retry)
+    return told(failure, request)
 
 
-def told(sentence: str, request: RequestContext, *, retry: bool) -> CustomStreamError:
-    return CustomStreamError(with_request_id(sentence, request), allow_retry=retry)
+def told(failure: Failure, request: RequestContext) -> CustomStreamError:
+    """The failure as ChatKit takes it, with the id under which the log has it."""
+    sentence = with_request_id(failure.sentence, request)
+    return CustomStreamError(sentence, allow_retry=failure.retry)

@@ -444,10 +444,24 @@ class StoreContract:
     ) -> None:
         await store.save_attachment(attachment, ADA)
         assert await store.load_attachment("atc_1", ADA) == attachment
-        attachment = attachment.model_copy(update={"thread_id": "thr_1", "name": "new name"})
-        await store.save_attachment(attachment, ADA)
-        assert await store.load_attachment("atc_1", ADA) == attachment
+        changed = attachment.model_copy(update={"thread_id": "thr_1", "name": "new name"})
+        await store.save_attachment(changed, ADA)
+        assert await store.load_attachment("atc_1", ADA) == changed
         await store.delete_attachment("atc_1", ADA)
+        with pytest.raises(NotFoundError):
+            await store.load_attachment("atc_1", ADA)
+
+    async def test_an_attachment_goes_with_the_thread_it_was_sent_in_last(
+        self, store: BaseStore
+    ) -> None:
+        """It is uploaded before it belongs to a thread, and may be sent in another one later."""
+        await filled(store, 0, "thr_1")
+        await filled(store, 0, "thr_2")
+        for thread_id in (None, "thr_1", "thr_2"):
+            await store.save_attachment(a_file(thread_id=thread_id), ADA)
+        await store.delete_thread("thr_1", ADA)
+        await store.load_attachment("atc_1", ADA)
+        await store.delete_thread("thr_2", ADA)
         with pytest.raises(NotFoundError):
             await store.load_attachment("atc_1", ADA)
 
@@ -471,7 +485,8 @@ class StoreContract:
         assert second == an_item("msg_2")
 
     async def test_what_the_caller_changes_later_is_not_stored(self, store: BaseStore) -> None:
-        thread, item, attachment = a_thread(), an_item("msg_1"), a_file(metadata={"a": [1]})
+        thread, item = a_thread(), an_item("msg_1")
+        attachment: Attachment = a_file(metadata={"a": [1]})
         await store.save_thread(thread, ADA)
         await store.add_thread_item("thr_1", item, ADA)
         await store.save_attachment(attachment, ADA)
