@@ -216,6 +216,17 @@ def test_model_in_the_environment_is_enough_to_change_it(
     assert model.partition("/")[2] in request.path + json.dumps(request.body)
 
 
+def test_an_azure_model_that_wants_the_responses_api_is_asked_there(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(Text("Let me look."), BERLIN), Answer(Text("It is late.")))
+    with talking_to(standin, tmp_path, "azure", MODEL="azure/gpt-6.1-sol") as backend:
+        turn = backend.say("What time is it in Berlin?")
+        assert turn.answers == ["Let me look.", "It is late."]
+        assert backend.say("Sure?", turn.thread).answers == ["ok 3"]
+    assert [request.format for request in standin.requests] == ["responses"] * 3
+
+
 def test_times_on_the_wire_have_an_offset(standin: StandIn, tmp_path: Path) -> None:
     with talking_to(standin, tmp_path) as backend:
         turn = backend.say("Hello")

@@ -253,6 +253,37 @@ def test_the_folder_is_made(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "new folder" / "chat.db").exists()
 
 
+def test_first_uses_at_once_open_the_store_once() -> None:
+    async def use(store: BaseStore) -> None:
+        names = [f"thr_{number}" for number in range(50)]
+        await asyncio.gather(*(store.save_thread(a_thread(name), ADA) for name in names))
+        assert ids(await store.load_threads(100, None, "asc", ADA)) == names
+
+    # Each opening of :memory: is a database of its own.
+    run(use, ":memory:")
+
+
+def test_a_start_that_broke_off_does_not_spoil_the_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+
+    def breaking_off(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        def authorize(action: int, *_: str | None) -> int:
+            last = action == sqlite3.SQLITE_CREATE_TRIGGER
+            return sqlite3.SQLITE_DENY if last else sqlite3.SQLITE_OK
+
+        connection: sqlite3.Connection = connect(*args, **kwargs)
+        connection.set_authorizer(authorize)
+        return connection
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", breaking_off)
+        with pytest.raises(StoreError):
+            run(lambda store: store.open(), file)
+    run(lambda store: store.save_thread(a_thread(), ADA), file)
+
+
 @pytest.mark.parametrize("first_use", ["open", "load"])
 def test_a_path_that_cannot_be_used_is_told_in_one_sentence(tmp_path: Path, first_use: str) -> None:
     (tmp_path / "file").write_text("no folder")
@@ -460,7 +491,7 @@ if end == "killed":
 """
 
 
-def writer(
+def start_writer(
     file: Path, name: str, begin: float = 0, end: str = "unclosed"
 ) -> "subprocess.Popen[bytes]":
     path = os.pathsep.join([str(BACKEND), str(BACKEND / "tests")])
@@ -468,6 +499,14 @@ def writer(
         [sys.executable, "-c", WRITER, str(file), name, str(begin), end],
         env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
     )
+
+
+def exit_code(process: "subprocess.Popen[bytes]") -> int:
+    try:
+        return process.wait(30)
+    finally:
+        process.kill()
+        process.wait()
 
 
 async def has_all(store: BaseStore, *names: str) -> None:
@@ -480,16 +519,16 @@ async def has_all(store: BaseStore, *names: str) -> None:
 
 def test_two_processes_may_use_one_new_file_at_once(file: Path) -> None:
     begin = time.time() + 3
-    writers = [writer(file, name, begin) for name in ("one", "two")]
-    assert [process.wait(60) for process in writers] == [0, 0]
+    writers = [start_writer(file, name, begin) for name in ("one", "two")]
+    assert [exit_code(process) for process in writers] == [0, 0]
     run(lambda store: has_all(store, "one", "two"), file)
 
 
 def test_a_killed_process_loses_nothing_that_was_saved(file: Path) -> None:
-    assert writer(file, "one", end="killed").wait(60) == 9
+    assert exit_code(start_writer(file, "one", end="killed")) == 9
     run(lambda store: has_all(store, "one"), file)
 
 
 def test_a_process_that_closes_nothing_ends_nevertheless(file: Path) -> None:
     """aiosqlite's thread would keep it: when this passes without the mend, take the mend out."""
-    assert writer(file, "one").wait(60) == 0
+    assert exit_code(start_writer(file, "one")) == 0

@@ -10,7 +10,7 @@ log = logging.getLogger("app")
 
 
 TIMEOUT_MARGIN = 10.0
-"""Seconds that a client waits beyond MODEL_TIMEOUT: stream.py watches over it, and tells it better."""
+"""Seconds that a client waits beyond MODEL_TIMEOUT, which stream.py watches, and tells better."""
 
 
 class ModelUnavailable(Exception):
@@ -74,4 +74,5 @@ class ModelSource(ABC):
 
 def _report(loading: "asyncio.Task[Model]") -> None:
     if not loading.cancelled() and (error := loading.exception()):
-        log.error("the model could not be loaded: %s", error, exc_info=error)
+        expected = isinstance(error, ModelUnavailable)
+        log.error("the model could not be loaded: %s", error, exc_info=None if expected else error)

@@ -1,5 +1,6 @@
 """Models through LiteLLM: Gemini, Claude, Azure, and whatever else it speaks to."""
 
+import logging
 import os
 from typing import Any
 
@@ -71,7 +72,9 @@ class LitellmSource(ModelSource):
 
         mend_gemini_finish_reason()
         litellm.suppress_debug_info = True
-        litellm.telemetry = False
+        # Its own handler would write every line a second time.
+        logging.getLogger("LiteLLM").handlers.clear()
+        logging.getLogger("LiteLLM").setLevel(logging.WARNING)
 
         class FinishedLitellmModel(LitellmModel):
             async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:

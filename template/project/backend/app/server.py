@@ -68,7 +68,9 @@ class AgentServer(ProtocolServer):
         history = await model_input(
             self.store, thread, context, items=self.history_items, tokens=self.history_tokens
         )
-        run_context = AgentContext(thread=thread, store=self.store, request_context=context)
+        run_context = AgentContext[RequestContext](
+            thread=thread, store=self.store, request_context=context
+        )
         try:
             model = await self.model.get()
         except Exception as error:

@@ -11,7 +11,7 @@ from chatkit.types import Attachment, Page, ThreadItem, ThreadMetadata
 from pydantic import AfterValidator, TypeAdapter
 
 from app.context import RequestContext
-from app.settings import ROOT
+from app.settings import ROOT, give_up
 from app.store import (
     ATTACHMENT,
     ITEM,
@@ -85,6 +85,16 @@ def database_path(url: str) -> str:
 
 
 DatabaseUrl = Annotated[str, AfterValidator(database_path)]
+
+
+def usable(path: str) -> str:
+    """The path, if its file can be opened; if not, the program ends with a sentence."""
+    try:
+        if path != MEMORY:
+            _open_file(path).close()
+    except StoreError as error:
+        give_up(f"DATABASE_URL: {error} Set it in .env or the environment.")
+    return path
 
 
 class SQLiteStore(BaseStore):
