@@ -18,11 +18,11 @@ from typing import Any
 import httpx
 import uvicorn
 
-USER_INPUT = {"attachments": [], "inference_options": {}}
+USER_INPUT: dict[str, Any] = {"attachments": [], "inference_options": {}}
 
 
 def load_project(project: Path, env: Mapping[str, str]) -> ModuleType:
-    """Import the project's `main` afresh under these settings; what it imports from others stays."""
+    """Import the project's `main` afresh under these settings; other modules stay loaded."""
     for name in [name for name in sys.modules if name == "main" or name.split(".")[0] == "app"]:
         del sys.modules[name]
     backend = str(project / "backend")

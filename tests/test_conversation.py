@@ -175,9 +175,7 @@ def test_retry_answers_the_same_message_again(standin: StandIn, tmp_path: Path) 
     with talking_to(standin, tmp_path) as backend:
         turn = backend.say("Tell me.")
         asked = next(item for item in turn.items.values() if item["type"] == "user_message")
-        again = backend.turn(
-            "threads.retry_after_item", thread_id=turn.thread, item_id=asked["id"]
-        )
+        again = backend.turn("threads.retry_after_item", thread_id=turn.thread, item_id=asked["id"])
         assert again.text == "Good."
         assert backend.texts(turn.thread) == [("user", "Tell me."), ("assistant", "Good.")]
     assert standin.requests[1].turns == [("user", "Tell me.")]

@@ -1,4 +1,4 @@
-"""Providers that fail, in every way they know: a sentence, a kept answer, and a thread that goes on."""
+"""Providers that fail, in every way they know: a sentence, and a thread that goes on."""
 
 import logging
 from pathlib import Path

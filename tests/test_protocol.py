@@ -1,4 +1,4 @@
-"""What a client may send, what it gets for what it may not, and threads with more than one writer."""
+"""What a client may send, what it gets for what it may not, and threads with two writers."""
 
 import json
 import threading
@@ -15,9 +15,7 @@ from tests.standins import Answer, StandIn, Text
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def backend(
-    request: pytest.FixtureRequest, standin: StandIn, tmp_path: Path
-) -> Iterator[Backend]:
+def backend(request: pytest.FixtureRequest, standin: StandIn, tmp_path: Path) -> Iterator[Backend]:
     with talking_to(standin, tmp_path, store=request.param) as backend:
         yield backend
 

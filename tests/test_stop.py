@@ -69,7 +69,7 @@ def test_no_tool_runs_after_stop(standin: StandIn, tmp_path: Path) -> None:
     call = ToolCall("current_time", {"time_zone": "Europe/Berlin"})
     standin.answers(Answer(Text(WORDS[:50]), call, delay=0.02))
     with talking_to(standin, tmp_path) as backend:
-        thread = leave_after(backend, 5, "What time is it?")
+        leave_after(backend, 5, "What time is it?")
         backend.settle()
         time.sleep(1.5)
         assert len(standin.requests) == 1
