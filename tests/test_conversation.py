@@ -233,3 +233,14 @@ def test_times_on_the_wire_have_an_offset(standin: StandIn, tmp_path: Path) -> N
         times = [entry["created_at"] for entry in [*items, thread, *thread["items"]["data"]]]
         assert all(time.endswith("Z") or time[-6] in "+-" for time in times)
         assert text_of(thread["items"]["data"][0]) == "Hello"
+
+
+def test_a_gemini_model_that_litellm_has_not_heard_of_gets_its_instructions(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    with talking_to(standin, tmp_path, "gemini", MODEL="gemini/gemini-99-flash") as backend:
+        assert not backend.say("Hello").errors
+    [request] = standin.requests
+    assert "helpful assistant" in request.system
+    assert request.turns == [("user", "Hello")]
+    assert request.tools == ["current_time"]

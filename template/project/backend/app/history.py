@@ -30,8 +30,9 @@ class Converter(ThreadItemConverter):
     async def assistant_message_to_input(
         self, item: AssistantMessageItem
     ) -> TResponseInputItem | list[TResponseInputItem] | None:
-        # The SDK's own list of output_text parts is refused by every chat-completions model
-        # ("Unknown content"): https://github.com/openai/chatkit-python/issues
+        # The SDK's own list of output_text parts is refused for every chat-completions model
+        # ("Unknown content"), so that the second message of a thread would fail:
+        # https://github.com/openai/openai-agents-python/blob/main/src/agents/models/chatcmpl_converter.py
         text = "".join(part.text for part in item.content)
         return {"role": "assistant", "content": text} if text else None
 
@@ -62,7 +63,10 @@ def text_part(text: str) -> ResponseInputTextParam:
 
 
 def tool_call_item_content(call_id: str, name: str, arguments: str, output: str) -> dict[str, Any]:
-    """What a hidden item keeps of a server tool's call, since no thread item is made for it."""
+    """What a hidden item keeps of a server tool's call, since ChatKit makes no item for it.
+
+    https://github.com/openai/chatkit-python/issues/23
+    """
     return {
         "type": "tool_call",
         "call_id": call_id,

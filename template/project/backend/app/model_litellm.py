@@ -33,6 +33,19 @@ def mend_gemini_finish_reason() -> None:
         VertexGeminiConfig._check_finish_reason = staticmethod(check_if_given)
 
 
+def introduce_gemini(name: str) -> None:
+    """Tell LiteLLM of a Gemini model that is newer than its list that it takes a system prompt.
+
+    Otherwise the agent's instructions would go as a message of the user.
+    https://github.com/BerriAI/litellm/pull/2925
+    """
+    import litellm
+
+    if name.startswith("gemini/gemini-") and name not in litellm.model_cost:
+        abilities = {"supports_system_messages": True, "supports_function_calling": True}
+        litellm.register_model({name: {"litellm_provider": "gemini", "mode": "chat", **abilities}})
+
+
 class LitellmSource(ModelSource):
     """`name` as LiteLLM takes it (gemini/…, anthropic/…, azure/…), or after the prefix litellm/."""
 
@@ -84,8 +97,10 @@ class LitellmSource(ModelSource):
                 response, stream = fetched
                 return response, FinishedStream(stream)
 
+        name = self.name.removeprefix("litellm/")
+        introduce_gemini(name)
         return FinishedLitellmModel(
-            model=self.name.removeprefix("litellm/"),
+            model=name,
             base_url=self._base_url,
             api_key=self._api_key,
         )

@@ -61,7 +61,8 @@ async def stream_run(
     produced: list[str] = []
     try:
         # The source looks like a run to ChatKit, and it never raises: an exception would leave
-        # a task of ChatKit's behind (https://github.com/openai/chatkit-python/issues).
+        # a task behind in _merge_generators
+        # (https://github.com/openai/chatkit-python/blob/main/chatkit/agents.py).
         async for event in stream_agent_response(context, source):  # type: ignore[arg-type]
             match event:
                 case ThreadItemAddedEvent(item=AssistantMessageItem() as item):

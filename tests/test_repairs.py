@@ -1,0 +1,164 @@
+"""What the template repairs in its libraries. A test that fails here says: this is mended upstream.
+
+Then the repair that the test names can be deleted, and the test with it.
+"""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from agents.exceptions import UserError
+from agents.models.chatcmpl_converter import Converter
+from chatkit.agents import ThreadItemConverter, _merge_generators
+from chatkit.server import ChatKitServer
+from chatkit.store import default_generate_id
+from chatkit.types import AssistantMessageContent, AssistantMessageItem
+from openai import AsyncOpenAI
+
+from tests.standins import Answer, NoFinish, StandIn, Text, Thought
+
+
+def test_chatkit_s_converter_breaks_the_second_message() -> None:
+    """history.py: Converter.assistant_message_to_input."""
+    item = AssistantMessageItem(
+        id="msg_1",
+        thread_id="thr_1",
+        created_at="2026-01-01T00:00:00",  # type: ignore[arg-type]
+        content=[AssistantMessageContent(text="Hello.")],
+    )
+    converted = asyncio.run(ThreadItemConverter().to_agent_input([item]))
+    with pytest.raises(UserError, match="Unknown content"):
+        Converter.items_to_messages(converted)
+
+
+async def raw_events(standin: StandIn) -> list[Any]:
+    """What a chat-completions model of the Agents SDK says of an answer."""
+    from agents import ModelSettings, ModelTracing, OpenAIChatCompletionsModel
+
+    async with AsyncOpenAI(base_url=f"{standin.url}/v1", api_key="none") as client:
+        stream = OpenAIChatCompletionsModel("stand-in", client).stream_response(
+            system_instructions=None,
+            input="Hello",
+            model_settings=ModelSettings(),
+            tools=[],
+            output_schema=None,
+            handoffs=[],
+            tracing=ModelTracing.DISABLED,
+            previous_response_id=None,
+            conversation_id=None,
+            prompt=None,
+        )
+        return [event async for event in stream]
+
+
+def test_chat_completions_models_give_every_item_the_same_id(standin: StandIn) -> None:
+    """model_events.py: ModelEvents."""
+    events = asyncio.run(raw_events(standin))
+    assert {event.item_id for event in events if hasattr(event, "item_id")} == {"__fake_id__"}
+
+
+def test_chat_completions_models_do_not_say_that_a_thought_is_done(standin: StandIn) -> None:
+    """model_events.py: ModelEvents._end_of_thought."""
+    standin.answers(Answer(Thought("Hm."), Text("Hello.")))
+    types = [event.type for event in asyncio.run(raw_events(standin))]
+    assert "response.reasoning_summary_text.delta" in types
+    assert "response.reasoning_summary_text.done" not in types
+
+
+def test_a_chat_completions_stream_that_breaks_off_passes_for_a_whole_answer(
+    standin: StandIn,
+) -> None:
+    """finish.py: FinishedStream."""
+    standin.answers(Answer(Text("Hello"), NoFinish()))
+    assert asyncio.run(raw_events(standin))[-1].type == "response.completed"
+
+
+@pytest.fixture(scope="module")
+def litellm_says() -> dict[str, str]:
+    """What LiteLLM does by itself, in a process that has none of the repairs."""
+    script = """
+import asyncio, os
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+import litellm
+from tests.standins import Answer, NoFinish, StandIn, Text
+
+async def ask(url, model):
+    messages = [{"role": "system", "content": "Obey."}, {"role": "user", "content": "Hello"}]
+    stream = await litellm.acompletion(
+        model=model, messages=messages, stream=True, api_base=url, api_key="none"
+    )
+    async for chunk in stream:
+        pass
+    return stream
+
+with StandIn() as standin:
+    standin.answers(Answer(Text("Hello"), NoFinish()), Answer(Text("Hello")))
+    stream = asyncio.run(ask(standin.url, "gemini/gemini-3.8-flash"))
+    print("finish", stream.received_finish_reason or stream.intermittent_finish_reason)
+    asyncio.run(ask(standin.url, "gemini/gemini-99-flash"))
+    print("system", repr(standin.requests[1].system))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True
+    )
+    lines = [line.split(" ", 1) for line in ran.stdout.splitlines()]
+    return {line[0]: line[1] for line in lines if line[0] in ("finish", "system")}
+
+
+def test_litellm_gives_every_chunk_of_gemini_a_finish_reason(litellm_says: dict[str, str]) -> None:
+    """model_litellm.py: mend_gemini_finish_reason."""
+    assert litellm_says["finish"] == "stop"
+
+
+def test_litellm_gives_a_gemini_model_it_does_not_know_no_system_prompt(
+    litellm_says: dict[str, str],
+) -> None:
+    """model_litellm.py: introduce_gemini."""
+    assert litellm_says["system"] == "''"
+
+
+def test_chatkit_s_ids_have_eight_digits() -> None:
+    """store.py: new_id."""
+    assert len(default_generate_id("thread").partition("_")[2]) == 8
+
+
+def test_chatkit_leaves_a_task_behind_when_a_run_raises() -> None:
+    """stream.py: RunSource, which never raises."""
+
+    async def fails() -> AsyncIterator[int]:
+        raise ValueError
+        yield 1
+
+    async def waits() -> AsyncIterator[int]:
+        await asyncio.sleep(3600)
+        yield 2
+
+    async def left_behind() -> int:
+        with pytest.raises(ValueError):
+            async for _ in _merge_generators(fails(), waits()):
+                pass
+        await asyncio.sleep(0)
+        return len(asyncio.all_tasks()) - 1
+
+    assert asyncio.run(left_behind()) == 1
+
+
+def test_chatkit_builds_an_adapter_for_every_request() -> None:
+    """protocol.py: ProtocolServer.process."""
+    assert "TypeAdapter" in ChatKitServer.process.__code__.co_names
+
+
+def test_chatkit_logs_through_a_handler_of_its_own() -> None:
+    """main.py: the chatkit logger's handlers are cleared."""
+    script = "import chatkit.server, logging; print(len(logging.getLogger('chatkit').handlers))"
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        env={"LOG_LEVEL": "info", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.strip() == "1"
