@@ -7,6 +7,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ def test_chatkit_s_converter_breaks_the_second_message() -> None:
     item = AssistantMessageItem(
         id="msg_1",
         thread_id="thr_1",
-        created_at="2026-01-01T00:00:00",  # type: ignore[arg-type]
+        created_at=datetime(2026, 1, 1),
         content=[AssistantMessageContent(text="Hello.")],
     )
     converted = asyncio.run(ThreadItemConverter().to_agent_input([item]))
