@@ -172,3 +172,69 @@ def test_a_provider_that_cannot_be_reached_is_told(standin: StandIn, tmp_path: P
     with talking_to(standin, tmp_path, MODEL_BASE_URL="http://127.0.0.1:9") as backend:
         [error] = backend.say("Hello?").errors
         assert "cannot be reached" in error["message"]
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_half_a_character_of_the_model_does_not_end_the_answer(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    deltas = ["x\ud83d", "\ude00y ", "\ud83d", " z"]
+    standin.answers(Answer(Text(deltas), delay=0.01))
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("Hello?")
+        assert not turn.errors
+        assert not turn.ghosts
+        assert turn.text == "x😀y \ufffd z"
+        assert turn.deltas == turn.text
+        assert backend.texts(turn.thread)[1] == ("assistant", turn.text)
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_what_comes_in_one_burst_with_a_failure_is_kept(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(Text("The answer is", pieces=3), Fault(MARKER)))
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("Hello?")
+        assert turn.text == "The answer is"
+        assert len(turn.errors) == 1
+        assert backend.texts(turn.thread)[1] == ("assistant", "The answer is")
+
+
+def test_a_provider_that_gives_every_call_the_same_id_is_understood(
+    standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.standins import ToolCall, chat_completions
+
+    monkeypatch.setattr(chat_completions, "token", lambda prefix, length=24: f"{prefix}1")
+    call = ToolCall("current_time", {"time_zone": "Europe/Berlin"})
+    answer = [Answer(call), Answer(Text("Late."))]
+    standin.answers(*answer, *answer)
+    with talking_to(standin, tmp_path, "local") as backend:
+        first = backend.say("What time is it?")
+        assert backend.say("And now?", first.thread).text == "Late."
+    roles = [role for role, _ in standin.requests[-1].turns]
+    told = ["user", "tool_call", "tool_output"]
+    assert roles == [*told, "assistant", *told]
+
+
+def test_the_log_has_the_cause_of_a_tool_s_failure(
+    standin: StandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tests.standins import ToolCall
+
+    standin.answers(Answer(ToolCall("fails", {})))
+    with talking_to(standin, tmp_path) as backend:
+        from agents import function_tool
+
+        @function_tool(failure_error_function=None)
+        def fails() -> str:
+            """Fail."""
+            raise ValueError("the tool's own words")
+
+        agent = backend.main.server.agent
+        agent.tools.append(fails)
+        [error] = backend.say("Fail, please.").errors
+        assert "log has the cause" in error["message"]
+        assert "own words" not in error["message"]
+    assert "the tool's own words" in caplog.text

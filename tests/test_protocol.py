@@ -30,6 +30,7 @@ BAD: dict[str, bytes] = {
     "half a JSON": b'{"type": "threads.list"',
     "a list": b"[]",
     "a number": b"1",
+    "null": b"null",
     "no type": b"{}",
     "unknown operation": b'{"type": "threads.explode", "params": {}}',
     "type of a wrong type": b'{"type": 7, "params": {}}',
@@ -241,6 +242,37 @@ def test_a_thread_deleted_while_it_is_answered_stays_deleted(
     time.sleep(0.2)
     assert backend.post("threads.get_by_id", thread_id=thread).status_code == 404
     assert backend.ask("threads.list")["data"] == []
+
+
+def test_a_rename_does_not_bring_back_a_deleted_thread(backend: Backend) -> None:
+    for _ in range(10):
+        thread = backend.say("Hello").thread
+        renames = [
+            threading.Thread(
+                target=backend.post,
+                args=("threads.update",),
+                kwargs={"thread_id": thread, "title": f"Title {number}"},
+            )
+            for number in range(8)
+        ]
+        for each in renames[:4]:
+            each.start()
+        deleting = threading.Thread(
+            target=backend.post, args=("threads.delete",), kwargs={"thread_id": thread}
+        )
+        deleting.start()
+        for each in renames[4:]:
+            each.start()
+        for each in [*renames, deleting]:
+            each.join()
+        assert backend.post("threads.get_by_id", thread_id=thread).status_code == 404
+
+
+@pytest.mark.parametrize("origin", ["http://[", "null", "://", "http://localhost.evil.example"])
+def test_a_strange_origin_is_refused(backend: Backend, origin: str) -> None:
+    refused = backend.http.post("/chatkit", json={}, headers={"Origin": origin})
+    assert refused.status_code == 403
+    assert refused.headers["x-request-id"] == refused.json()["request_id"]
 
 
 def test_a_silent_stream_is_kept_open(

@@ -37,6 +37,7 @@ ALWAYS = {
     "backend/app/routes.py",
     "backend/app/settings.py",
     "backend/app/store.py",
+    "backend/app/text.py",
     "backend/app/turns.py",
     "backend/app/wiring.py",
     "backend/constraints.txt",

@@ -36,11 +36,14 @@ def bare(env: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def started(project: Path, env: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`python main.py` in the project, as soon as it is ready; its output is in `output`."""
+def started(
+    project: Path, env: Mapping[str, str], *, uvicorn: bool = False
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`python main.py`, or `uvicorn main:app`, in the project, as soon as it answers."""
     port = free_port()
+    command = ["-m", "uvicorn", "main:app", "--port", str(port)] if uvicorn else ["main.py"]
     process = subprocess.Popen(
-        [sys.executable, "main.py"],
+        [sys.executable, *command],
         cwd=project / "backend",
         env=bare({"PORT": str(port), **env}),
         stdout=subprocess.PIPE,
@@ -107,6 +110,13 @@ def test_a_bad_setting_is_one_line_that_names_it(name: str, value: str) -> None:
     assert ".env" in line
 
 
+def test_an_env_file_that_is_not_utf_8_is_one_line(tmp_path: Path) -> None:
+    project = render_into(tmp_path / "myapp", level=1, store="memory")
+    (project / ".env").write_text("PORT=8000\n", encoding="utf-16")
+    [line] = failed_start(project, {}).splitlines()
+    assert "UTF-8" in line
+
+
 def test_a_taken_port_is_one_line_that_names_the_setting() -> None:
     project = render(level=1, store="memory")
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -148,11 +158,14 @@ def test_a_hello_world_starts_and_answers_without_loading_litellm() -> None:
     assert ran.stdout.strip() == "False"
 
 
-def test_a_server_told_to_end_keeps_what_was_said(standin: StandIn, tmp_path: Path) -> None:
+@pytest.mark.parametrize("uvicorn", [False, True], ids=["main.py", "uvicorn"])
+def test_a_server_told_to_end_ends_its_answers_and_keeps_what_was_said(
+    uvicorn: bool, standin: StandIn, tmp_path: Path
+) -> None:
     standin.answers(Answer(Text([f"word{number} " for number in range(900)]), delay=0.02))
     project = render(level=2, provider="local", store="sqlite")
     env = environment("local", standin, tmp_path)
-    with started(project, env) as (process, url):
+    with started(project, env, uvicorn=uvicorn) as (process, url):
         wait_ready(url)
         type, params = message("Tell me a story.")
         body = {"type": type, "params": params}
@@ -161,10 +174,11 @@ def test_a_server_told_to_end_keeps_what_was_said(standin: StandIn, tmp_path: Pa
             for seen, event in enumerate(sse(response)):
                 if event["type"] == "thread.created":
                     thread = event["thread"]["id"]
-                if seen > 10:
-                    break
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(15) is not None
+                if seen == 10:
+                    process.send_signal(signal.SIGTERM)
+        # The stream came to its end, with the message that was begun done.
+        assert event["type"] == "thread.item.done"
+        process.wait(5)
     with started(project, env) as (_, url):
         listing = {"type": "items.list", "params": {"thread_id": thread, "order": "asc"}}
         items = httpx.post(f"{url}/chatkit", json=listing).json()["data"]

@@ -1,19 +1,14 @@
 """Serve the backend: `python main.py`, or `uvicorn main:app`."""
 
-import logging
-
 import uvicorn
 
 from app.routes import create_app
-from app.settings import check_address, load
+from app.settings import check_address, configure_logging, load
 from app.wiring import PROJECT, Settings, build_server
 
 settings = load(Settings)
 
-logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-# ChatKit adds a handler of its own when LOG_LEVEL is set: every line would come twice.
-logging.getLogger("chatkit").handlers.clear()
-
+configure_logging(settings.log_level)
 server = build_server(settings)
 app = create_app(PROJECT, settings, server)
 

@@ -1,5 +1,6 @@
 """A failed run as a sentence for the person at the chat. What a provider wrote stays out of it."""
 
+import traceback
 from dataclasses import dataclass
 
 import openai
@@ -24,6 +25,7 @@ class Failure:
 BROKE_OFF = Failure("The model's answer broke off. Try again.", True)
 EMPTY = Failure("The model gave an empty answer. Try again.", True)
 SILENT = Failure("The model has been silent for too long. Try again.", True)
+UNKNOWN = Failure("The answer failed. The server's log has the cause. Try again.", True)
 UNREACHABLE = Failure("The model provider cannot be reached. Try again.", True)
 
 
@@ -49,7 +51,7 @@ def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
         case openai.APIError():
             return BROKE_OFF if begun else refusal(status_of(error), api_key)
         case _:
-            return BROKE_OFF
+            return BROKE_OFF if begun else UNKNOWN
 
 
 def refusal(status: int | None, api_key: str | None) -> Failure:
@@ -87,7 +89,9 @@ def status_of(error: Exception) -> int | None:
 
 
 def log_line(error: Exception) -> str:
-    """The error for the log: its kind and status, without the provider's words or the key."""
+    """The error for the log: its kind, status and place, without the provider's words."""
     error = root_of(error)
-    status = status_of(error)
-    return f"{type(error).__module__}.{type(error).__name__}" + (f" ({status})" if status else "")
+    status = f" ({status_of(error)})" if status_of(error) else ""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f", in {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__module__}.{type(error).__name__}{status}{where}"

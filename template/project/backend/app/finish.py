@@ -1,11 +1,33 @@
-"""A provider's stream that must end with a finish reason: without one the answer broke off."""
+"""Answers that break off: told from whole ones, and kept as far as they came."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any, Protocol
+
+from agents.exceptions import _mark_error_to_drain_stream_events
 
 
 class CutShort(Exception):
     """The provider ended the stream without saying that the answer was complete."""
+
+
+class KeepsWhatCame:
+    """Mixed into a model: what it said before it failed is told before the failure.
+
+    The Agents SDK else throws away what came in one burst with the failure, and offers this mark
+    only to itself:
+    https://github.com/openai/openai-agents-python/blob/main/src/agents/exceptions.py
+    """
+
+    async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        model: Any = super()
+        try:
+            async with aclosing(model.stream_response(*args, **kwargs)) as events:
+                async for event in events:
+                    yield event
+        except Exception as error:
+            _mark_error_to_drain_stream_events(error)
+            raise
 
 
 class ChunkStream(Protocol):

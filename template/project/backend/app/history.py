@@ -41,7 +41,7 @@ class Converter(ThreadItemConverter):
     ) -> TResponseInputItem | list[TResponseInputItem] | None:
         match item.content:
             case {"type": "tool_call"}:
-                return tool_call_input(item.content)
+                return tool_call_input(item.id, item.content)
             case str():
                 return await super().hidden_context_to_input(item)
             case _:
@@ -62,32 +62,34 @@ def text_part(text: str) -> ResponseInputTextParam:
     return {"type": "input_text", "text": text}
 
 
-def tool_call_item_content(call_id: str, name: str, arguments: str, output: str) -> dict[str, Any]:
+def tool_call_item_content(name: str, arguments: str, output: str) -> dict[str, Any]:
     """What a hidden item keeps of a server tool's call, since ChatKit makes no item for it.
 
     https://github.com/openai/chatkit-python/issues/23
     """
     return {
         "type": "tool_call",
-        "call_id": call_id,
         "name": name,
         "arguments": arguments,
         "output": output,
     }
 
 
-def tool_call_input(content: dict[str, Any]) -> list[TResponseInputItem]:
-    """A kept call and its output, always together: a provider refuses one without the other."""
+def tool_call_input(call_id: str, content: dict[str, Any]) -> list[TResponseInputItem]:
+    """A kept call and its output, always together: a provider refuses one without the other.
+
+    Under an id of our own, since some providers begin anew with each answer.
+    """
     return [
         {
             "type": "function_call",
-            "call_id": content["call_id"],
+            "call_id": call_id,
             "name": content["name"],
             "arguments": content["arguments"],
         },
         {
             "type": "function_call_output",
-            "call_id": content["call_id"],
+            "call_id": call_id,
             "output": content["output"],
         },
     ]

@@ -8,6 +8,8 @@ from openai.types.responses import (
     ResponseReasoningSummaryTextDoneEvent,
 )
 
+from app.text import split_half, whole
+
 
 class ModelEvents:
     """Passes the events of a run's model on, on copies: the run keeps its own.
@@ -22,6 +24,7 @@ class ModelEvents:
         """Whether the model is at work: not while the tools run that it called."""
         self._new_id = new_id
         self._ids: dict[tuple[str, int], str] = {}
+        self._half = ""
         self._thought: ResponseReasoningSummaryTextDoneEvent | None = None
 
     def prepared(self, event: Any) -> Iterator[Any]:
@@ -43,15 +46,30 @@ class ModelEvents:
                 yield self._with_item_id(event)
             case str() if hasattr(event, "item_id"):
                 key = item_type(event.type), event.output_index
-                named = event.model_copy(update={"item_id": self._ids.get(key, event.item_id)})
+                own = {"item_id": self._ids.get(key, event.item_id)}
+                named = event.model_copy(update=own | self._whole_texts(event))
                 self._note_thought(named)
                 yield named
             case _:
                 yield event
 
     def _with_item_id(self, event: Any) -> Any:
-        own = self._ids.get((event.item.type, event.output_index), event.item.id)
-        return event.model_copy(update={"item": event.item.model_copy(update={"id": own})})
+        changed: dict[str, Any] = {
+            "id": self._ids.get((event.item.type, event.output_index), event.item.id)
+        }
+        if event.item.type == "message":
+            changed["content"] = [whole_part(part) for part in event.item.content]
+        return event.model_copy(update={"item": event.item.model_copy(update=changed)})
+
+    def _whole_texts(self, event: Any) -> dict[str, str]:
+        """The event's texts without half a character, which waits for its other half."""
+        changed: dict[str, str] = {}
+        if isinstance(delta := getattr(event, "delta", None), str):
+            delta, self._half = split_half(self._half + delta)
+            changed["delta"] = whole(delta)
+        if isinstance(text := getattr(event, "text", None), str):
+            changed["text"] = whole(text)
+        return changed
 
     def _note_thought(self, event: Any) -> None:
         match event:
@@ -76,6 +94,12 @@ class ModelEvents:
         if self._thought is not None:
             yield self._thought
             self._thought = None
+
+
+def whole_part(part: Any) -> Any:
+    """A copy of a message's part, a text or a refusal, without half a character."""
+    name = "text" if part.type == "output_text" else "refusal"
+    return part.model_copy(update={name: whole(getattr(part, name))})
 
 
 def item_type(event_type: str) -> str:

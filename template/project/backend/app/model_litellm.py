@@ -7,7 +7,7 @@ from typing import Any
 from agents import Model, ModelSettings
 from dotenv import load_dotenv
 
-from app.finish import FinishedStream
+from app.finish import FinishedStream, KeepsWhatCame
 from app.model import TIMEOUT_MARGIN, ModelSource
 from app.settings import ROOT
 
@@ -89,7 +89,7 @@ class LitellmSource(ModelSource):
         logging.getLogger("LiteLLM").handlers.clear()
         logging.getLogger("LiteLLM").setLevel(logging.WARNING)
 
-        class FinishedLitellmModel(LitellmModel):
+        class FinishedLitellmModel(KeepsWhatCame, LitellmModel):
             async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
                 fetched = await super()._fetch_response(*args, **kwargs)
                 if not isinstance(fetched, tuple):

@@ -5,11 +5,11 @@ from typing import Any
 from agents import Model, ModelSettings, OpenAIChatCompletionsModel
 from openai import AsyncOpenAI
 
-from app.finish import FinishedStream
+from app.finish import FinishedStream, KeepsWhatCame
 from app.model import TIMEOUT_MARGIN, ModelSource
 
 
-class ChatCompletionsModel(OpenAIChatCompletionsModel):
+class ChatCompletionsModel(KeepsWhatCame, OpenAIChatCompletionsModel):
     """Takes an answer for complete only if the server says so."""
 
     async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:

@@ -3,7 +3,12 @@
 from agents import Model, ModelSettings, OpenAIResponsesModel
 from openai import AsyncOpenAI
 
+from app.finish import KeepsWhatCame
 from app.model import TIMEOUT_MARGIN, ModelSource
+
+
+class ResponsesModel(KeepsWhatCame, OpenAIResponsesModel):
+    """OpenAI's model; a failure does not take away what was said before it."""
 
 
 class OpenAISource(ModelSource):
@@ -30,4 +35,4 @@ class OpenAISource(ModelSource):
         client = AsyncOpenAI(
             api_key=self._api_key, base_url=self._base_url, timeout=self._timeout, max_retries=0
         )
-        return OpenAIResponsesModel(self.name.removeprefix("openai/"), client)
+        return ResponsesModel(self.name.removeprefix("openai/"), client)

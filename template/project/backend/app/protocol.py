@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
 from chatkit.server import ChatKitServer, NonStreamingResult, StreamingResult
@@ -110,16 +111,21 @@ class ProtocolServer(ChatKitServer[RequestContext]):
                 for item_id in request.params.item_ids:
                     await self.store.load_item(request.params.thread_id, item_id, context)
             case ThreadsUpdateReq():
-                request.params.title = request.params.title.strip()
-                if not request.params.title:
-                    raise Refused("params.title: a title needs at least one character.")
+                return await self._rename(request, context)
             case ThreadsDeleteReq():
                 return await self._delete(request, context)
             case _:
                 pass
-        answer = await self._process_non_streaming(request, context)
-        if isinstance(request, ThreadsUpdateReq):
-            self.turns.renamed(request.params.thread_id, request.params.title)
+        return await self._process_non_streaming(request, context)
+
+    async def _rename(self, request: ThreadsUpdateReq, context: RequestContext) -> bytes:
+        thread_id, title = request.params.thread_id, request.params.title.strip()
+        if not title:
+            raise Refused("params.title: a title needs at least one character.")
+        request.params.title = title
+        async with self.turns.changing(thread_id):
+            answer = await self._process_non_streaming(request, context)
+            self.turns.renamed(thread_id, title)
         return answer
 
     async def _delete(self, request: ThreadsDeleteReq, context: RequestContext) -> bytes:
@@ -127,7 +133,8 @@ class ProtocolServer(ChatKitServer[RequestContext]):
         self.turns.stop(thread_id)
         await self.turns.begin(thread_id, context)
         try:
-            return await self._process_non_streaming(request, context)
+            async with self.turns.changing(thread_id):
+                return await self._process_non_streaming(request, context)
         finally:
             self.turns.end(thread_id)
 
@@ -148,11 +155,12 @@ class ProtocolServer(ChatKitServer[RequestContext]):
         self, request: StreamingReq, thread_id: str | None, context: RequestContext
     ) -> AsyncGenerator[bytes, None]:
         try:
-            async for event in self._process_streaming_impl(request, context):
-                if isinstance(event, ThreadCreatedEvent):
-                    await self.turns.begin(event.thread.id, context)
-                    thread_id = event.thread.id
-                yield b"data: " + self._serialize(event) + b"\n\n"
+            async with aclosing(self._process_streaming_impl(request, context)) as events:
+                async for event in events:
+                    if isinstance(event, ThreadCreatedEvent):
+                        await self.turns.begin(event.thread.id, context)
+                        thread_id = event.thread.id
+                    yield b"data: " + self._serialize(event) + b"\n\n"
         finally:
             if thread_id is not None:
                 self.turns.end(thread_id)
@@ -243,7 +251,7 @@ def _sentence(error: ValidationError) -> str:
             return 'The request has no "type".'
         case "union_tag_invalid" if len(first["loc"]) == 0:
             return f"Unknown operation {first['ctx']['tag'][:100]!r}."
-        case "model_attributes_type" if len(first["loc"]) == 0:
+        case _ if not first["loc"]:
             return "The body must be a JSON object."
         case _:
             where = ".".join(str(part) for part in first["loc"][1:])

@@ -1,11 +1,11 @@
 """The HTTP routes: /chatkit for the protocol, /health and /ready for whoever watches the server."""
 
 import logging
+import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from chatkit.server import StreamingResult
 from chatkit.store import NotFoundError
@@ -36,7 +36,8 @@ def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> F
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await server.start()
-        yield
+        with server.turns.stopped_by_signals():
+            yield
         await server.turns.close()
         await server.close()
 
@@ -52,11 +53,11 @@ def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> F
             return server.turns.answer(result.json_events, context)
         return Response(result.json, media_type="application/json")
 
-    @app.get("/health")
+    @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/ready")
+    @app.api_route("/ready", methods=["GET", "HEAD"])
     async def ready() -> Response:
         if cause := await server.not_ready():
             return JSONResponse({"status": "not ready", "cause": cause}, 503)
@@ -92,10 +93,10 @@ def check_origin(request: Request, settings: ServerSettings) -> None:
     origin = request.headers.get("origin")
     if origin is None or origin in settings.allowed_origins or "*" in settings.allowed_origins:
         return
-    parts = urlsplit(origin)
-    if parts.netloc and parts.netloc == request.headers.get("host"):
+    host = origin.partition("://")[2]
+    if host and host == request.headers.get("host"):
         return
-    if settings.debug and parts.hostname in ("localhost", "127.0.0.1", "::1"):
+    if settings.debug and re.fullmatch(LOCALHOST, origin):
         return
     raise Refused("This origin is not allowed. Add it to ALLOWED_ORIGINS.", 403)
 
@@ -152,6 +153,8 @@ class RequestId:
 def problem(request: Request, sentence: str, status: int, **headers: str) -> Response:
     request_id = request.state.request_id
     log.info("request %s: %s %s", request_id, status, sentence)
+    # Also here: the answer to an unforeseen error does not pass through RequestId.
+    headers["X-Request-ID"] = request_id
     return JSONResponse({"detail": sentence, "request_id": request_id}, status, headers)
 
 

@@ -1,5 +1,6 @@
 """What the environment, or .env at the project's root, may set: read once, and checked."""
 
+import logging
 import socket
 import sys
 from pathlib import Path
@@ -20,8 +21,7 @@ def _origins(value: Any) -> Any:
 
 
 def _origin(value: str) -> str:
-    parts = urlsplit(value)
-    if value != "*" and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path):
+    if value != "*" and (_url(value) != value or urlsplit(value).path):
         raise ValueError
     return value
 
@@ -33,8 +33,13 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _blank_is_none(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
 Origin = Annotated[str, AfterValidator(_origin)]
 Url = Annotated[str, AfterValidator(_url)]
+ApiKey = Annotated[SecretStr | None, BeforeValidator(_blank_is_none)]
 
 PORT_RULE = "a whole number from 1 to 65535"
 
@@ -69,6 +74,8 @@ def load(settings: type[SettingsT]) -> SettingsT:
     """The settings as they stand now. Bad ones end the program: a line for each, exit code 2."""
     try:
         return settings()
+    except UnicodeDecodeError:
+        give_up("the file .env is not UTF-8 text. Save it as UTF-8.")
     except ValidationError as error:
         fields = {str(entry["loc"][0]) for entry in error.errors(include_input=False)}
         rules = {name.lower(): field.description for name, field in settings.model_fields.items()}
@@ -86,13 +93,23 @@ def reveal(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
 
+def configure_logging(level: str) -> None:
+    """Log to stderr from this level on, without what other parties have said."""
+    logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    # ChatKit adds a handler of its own when LOG_LEVEL is set: every line would come twice.
+    logging.getLogger("chatkit").handlers.clear()
+    # These tell requests, responses and statements: a provider's words, and the user's.
+    for name in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "aiosqlite"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
 def check_address(host: str, port: int) -> None:
     """End the program with a sentence if another one listens there, or nobody can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, TypeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no such address"
         give_up(f"{host}:{port}: {reason}. Set HOST and PORT in .env or the environment.")
 
 

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 from app.context import RequestContext
+from app.text import whole
 
 RecordT = TypeVar("RecordT", bound=ThreadMetadata | ThreadItem | Attachment)
 TIMED = (ThreadMetadata, ThreadItemBase)
@@ -65,8 +66,7 @@ def to_json(kind: TypeAdapter[RecordT], record: RecordT) -> str:
         return kind.dump_json(stored).decode()
     except PydanticSerializationError:
         # No encoding can express a lone surrogate, and a thread must survive every text.
-        text = json.dumps(kind.dump_python(stored, mode="json"), ensure_ascii=False)
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return whole(json.dumps(kind.dump_python(stored, mode="json"), ensure_ascii=False))
 
 
 def from_json(kind: TypeAdapter[RecordT], text: str) -> RecordT:

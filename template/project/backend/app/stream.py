@@ -11,6 +11,7 @@ from agents import (
     OutputGuardrailTripwireTriggered,
     RunResultStreaming,
     StreamEvent,
+    UserError,
 )
 from agents.items import ToolCallItem, ToolCallOutputItem
 from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent
@@ -70,7 +71,7 @@ async def stream_run(
                     produced.append(item.id)
                 case ThreadItemUpdatedEvent(
                     item_id=item_id, update=AssistantMessageContentPartTextDelta() as update
-                ):
+                ) if item_id in messages:
                     add_text(messages[item_id], update)
                 case ThreadItemDoneEvent(item=item):
                     messages.pop(item.id, None)
@@ -96,6 +97,10 @@ async def stream_run(
             yield ThreadItemDoneEvent(item=stopped_item(context))
         elif not produced:
             raise told(EMPTY, request)
+    except CustomStreamError:
+        raise
+    except Exception as error:
+        raise failed_turn(error, request, begun=bool(produced), api_key=api_key) from None
     finally:
         source.close()
 
@@ -188,7 +193,7 @@ class RunSource:
             id=self._context.generate_id("tool_call"),
             thread_id=self._context.thread.id,
             created_at=datetime.now(),
-            content=tool_call_item_content(call.call_id, call.name, call.arguments, output),
+            content=tool_call_item_content(call.name, call.arguments, output),
         )
 
 
@@ -219,7 +224,9 @@ def failed_turn(
 ) -> CustomStreamError:
     """The error as the chat shows it; the log gets its kind, not the provider's words."""
     failure = explain(error, begun=begun, api_key=api_key)
-    log.warning("request %s: the run failed: %s", request.request_id, log_line(error))
+    # A tool's own error is the project's, and is told in full; a provider's words are not.
+    own = (error.__cause__ or error) if isinstance(error, UserError) else None
+    log.warning("request %s: the run failed: %s", request.request_id, log_line(error), exc_info=own)
     return told(failure, request)
 
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+import signal
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
+from types import FrameType
 from weakref import WeakValueDictionary
 
 from chatkit.store import NotFoundError
@@ -35,6 +38,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._writing: dict[str, tuple[asyncio.Lock, RequestContext]] = {}
         self._tasks: dict[asyncio.Task[None], RequestContext] = {}
 
@@ -51,6 +55,10 @@ class Turns:
         """Let the next writer in."""
         lock, _ = self._writing.pop(thread_id)
         lock.release()
+
+    def changing(self, thread_id: str) -> asyncio.Lock:
+        """Held while a thread is renamed or deleted, lest a rename brings back a deleted one."""
+        return self._changing.setdefault(thread_id, asyncio.Lock())
 
     def stop(self, thread_id: str) -> None:
         """End the turn under way in this thread, if there is one."""
@@ -71,10 +79,39 @@ class Turns:
         task.add_done_callback(lambda task: self._tasks.pop(task))
         return EventStream(chunks, task, context)
 
-    async def close(self) -> None:
-        """Stop every turn and wait, within STOP_SECONDS, until each has saved what was said."""
+    @contextmanager
+    def stopped_by_signals(self) -> Iterator[None]:
+        """Stop every turn as soon as the process is told to end.
+
+        Each stream then ends by itself, and what was said is kept; uvicorn would wait for the
+        whole answers, or cut them.
+        """
+        loop = asyncio.get_running_loop()
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def end(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(self._stop_all)
+            if callable(handler := before[signal.Signals(number)]):
+                handler(number, frame)
+
+        for number in before:
+            signal.signal(number, end)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop_all(self) -> None:
         for context in self._tasks.values():
             context.stop.set()
+
+    async def close(self) -> None:
+        """Stop every turn and wait, within STOP_SECONDS, until each has saved what was said."""
+        self._stop_all()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
             for task in late:

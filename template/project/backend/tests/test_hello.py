@@ -1,6 +1,15 @@
 """The hello world's answers."""
 
+import pytest
 from conftest import Chat, thread_of
+
+from app.protocol import ProtocolServer
+from app.wiring import Settings, build_server
+
+
+@pytest.fixture
+def server(settings: Settings) -> ProtocolServer:
+    return build_server(settings)
 
 
 def test_every_message_is_answered_and_kept(chat: Chat) -> None:
