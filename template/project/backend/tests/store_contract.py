@@ -531,7 +531,7 @@ class StoreContract:
         for kind, prefix in PREFIXES.items():
             made = {store.generate_item_id(kind, a_thread(), ADA) for _ in range(100)}
             assert len(made) == 100
-            assert all(re.fullmatch(rf"{prefix}_[0-9a-f]{{32}}", item_id) for item_id in made)
+            assert all(re.fullmatch(prefix + "_[0-9a-f]{32}", item_id) for item_id in made)
 
     # -- many at once ---------------------------------------------------------------------------
 
