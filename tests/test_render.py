@@ -63,7 +63,7 @@ LEVEL_2 = {
     "backend/tests/scripted_model.py",
     "backend/tests/test_chat.py",
 }
-LITELLM = {"backend/app/model_litellm.py"}
+LITELLM = {"backend/app/model_litellm.py", "backend/app/provider.py"}
 BY_PROVIDER = {
     "gemini": LITELLM,
     "openai": LITELLM | {"backend/app/model_openai.py"},

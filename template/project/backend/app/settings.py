@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,25 +21,20 @@ def _origins(value: Any) -> Any:
 
 
 def _origin(value: str) -> str:
-    if value != "*" and (_url(value) != value or urlsplit(value).path):
+    if value != "*" and (checked_url(value) != value or urlsplit(value).path):
         raise ValueError
     return value
 
 
-def _url(value: str) -> str:
+def checked_url(value: str) -> str:
+    """The URL without a slash at its end. Raises ValueError if it is not one of http or https."""
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError
     return value.rstrip("/")
 
 
-def _blank_is_none(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
 Origin = Annotated[str, AfterValidator(_origin)]
-Url = Annotated[str, AfterValidator(_url)]
-ApiKey = Annotated[SecretStr | None, BeforeValidator(_blank_is_none)]
 
 PORT_RULE = "a whole number from 1 to 65535"
 
@@ -86,11 +81,6 @@ def load(settings: type[SettingsT]) -> SettingsT:
                 for name in sorted(fields)
             )
         )
-
-
-def reveal(secret: SecretStr | None) -> str | None:
-    """The secret's value, where it is needed."""
-    return secret.get_secret_value() if secret else None
 
 
 def configure_logging(level: str) -> None:
