@@ -214,6 +214,18 @@ def test_model_in_the_environment_is_enough_to_change_it(
     assert model.partition("/")[2] in request.path + json.dumps(request.body)
 
 
+def test_a_setting_that_the_model_does_not_take_is_left_out(
+    standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-other")
+    model = "litellm/openai/gpt-5-mini"
+    env = {"MODEL": model, "MODEL_BASE_URL": f"{standin.url}/v1"}
+    with talking_to(standin, tmp_path, "gemini", **env) as backend:
+        backend.main.server.agent.model_settings.temperature = 0.2
+        assert not backend.say("Hello").errors
+    assert "temperature" not in standin.requests[0].body
+
+
 def test_an_azure_model_that_wants_the_responses_api_is_asked_there(
     standin: StandIn, tmp_path: Path
 ) -> None:
