@@ -50,6 +50,8 @@ def test_text_tool_text_in_one_turn_are_two_messages_and_both_are_kept(
         assert turn.answers == ["Let me look.", "It is late."]
         assert not turn.errors
         assert not turn.ghosts
+        done = [e["item"]["id"] for e in turn.events if e["type"] == "thread.item.done"]
+        assert len(done) == len(set(done)) == 3
         assert [text for _, text in backend.texts(turn.thread)] == [
             "What time is it in Berlin?",
             "Let me look.",

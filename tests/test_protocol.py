@@ -11,7 +11,7 @@ import pytest
 
 from tests.backend import USER_INPUT, Backend, message, sse
 from tests.providers import talking_to
-from tests.standins import Answer, StandIn, Text
+from tests.standins import Answer, Silence, StandIn, Text
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -227,6 +227,17 @@ def test_a_rename_while_the_answer_streams_stands(backend: Backend, standin: Sta
     assert backend.ask("threads.get_by_id", thread_id=thread)["title"] == "My title"
 
 
+def test_a_rename_before_the_first_word_stands(backend: Backend, standin: StandIn) -> None:
+    standin.answers(Answer(Silence(0.5), Text("Here.")))
+    with backend.stream(*message("Hello")) as response:
+        events = sse(response)
+        thread = next(events)["thread"]["id"]
+        standin.wait_request(0, timeout=5)
+        backend.ask("threads.update", thread_id=thread, title="My title")
+        assert list(events)
+    assert backend.ask("threads.get_by_id", thread_id=thread)["title"] == "My title"
+
+
 def test_a_thread_deleted_while_it_is_answered_stays_deleted(
     backend: Backend, standin: StandIn
 ) -> None:
@@ -278,8 +289,6 @@ def test_a_strange_origin_is_refused(backend: Backend, origin: str) -> None:
 def test_a_silent_stream_is_kept_open(
     backend: Backend, standin: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.standins import Silence
-
     turns = __import__("app.turns", fromlist=["KEEP_ALIVE_SECONDS"])
     monkeypatch.setattr(turns, "KEEP_ALIVE_SECONDS", 0.1)
     standin.answers(Answer(Silence(1), Text("Here.")))
