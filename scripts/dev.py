@@ -56,9 +56,7 @@ def lines(args: Sequence[str]) -> int:
 def constraints(args: Sequence[str]) -> int:
     """Compile the tested versions anew: template/constraints.in to constraints.txt."""
     prepare_all()
-    header = (
-        f"# Compiled from template/{CONSTRAINTS.stem}.in: change that, then `make constraints`.\n"
-    )
+    header = "# The tested versions, for every set of answers; `copier update` renews them.\n"
     compiled = run_python(
         *("-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.10"),
         *("--no-header", "--no-annotate", "--upgrade", *args),

@@ -238,3 +238,15 @@ def test_the_log_has_the_cause_of_a_tool_s_failure(
         assert "log has the cause" in error["message"]
         assert "own words" not in error["message"]
     assert "the tool's own words" in caplog.text
+
+
+def test_a_key_that_is_not_the_project_s_is_not_named(
+    standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    standin.answers(HttpError(401, marker=MARKER))
+    model = "litellm/anthropic/claude-haiku-4-5"
+    with talking_to(standin, tmp_path, "gemini", MODEL=model) as backend:
+        [error] = backend.say("Hello?").errors
+    assert "refused the API key" in error["message"]
+    assert "GEMINI" not in error["message"]

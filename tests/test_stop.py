@@ -98,3 +98,14 @@ def test_nothing_is_left_behind_by_stopped_and_failed_turns(
 
 def tasks(backend: Backend) -> int:
     return len(asyncio.all_tasks(backend.loop))
+
+
+def test_leaving_when_all_is_said_stops_nothing(standin: StandIn, tmp_path: Path) -> None:
+    with talking_to(standin, tmp_path) as backend:
+        with backend.stream(*message("Hello")) as response:
+            for event in sse(response):
+                if event["type"] == "thread.item.done" and event["item"]["type"] != "user_message":
+                    backend.loop.call_soon_threadsafe(backend.main.server.turns._stop_all)
+        backend.settle()
+        [thread] = backend.http.get("/debug/threads").json()["threads"]
+        assert [item["type"] for item in thread["items"]] == ["user_message", "assistant_message"]

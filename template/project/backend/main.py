@@ -1,4 +1,4 @@
-"""Serve the backend: `python main.py`, or `uvicorn main:app`."""
+"""Serve the backend: `python main.py`, or `uvicorn main:app` with its own --host and --port."""
 
 import uvicorn
 

@@ -32,7 +32,7 @@ class Converter(ThreadItemConverter):
     ) -> TResponseInputItem | list[TResponseInputItem] | None:
         # The SDK's own list of output_text parts is refused for every chat-completions model
         # ("Unknown content"), so that the second message of a thread would fail:
-        # https://github.com/openai/openai-agents-python/blob/main/src/agents/models/chatcmpl_converter.py
+        # https://github.com/openai/openai-agents-python/pull/3877
         text = "".join(part.text for part in item.content)
         return {"role": "assistant", "content": text} if text else None
 

@@ -23,9 +23,15 @@ class ModelSource(ABC):
     settings = ModelSettings()
     """How the agent asks this model."""
 
-    def __init__(self, name: str, missing: str | None = None) -> None:
-        """`name` is MODEL; `missing` names a setting without which the model cannot be asked."""
+    def __init__(
+        self, name: str, *, key_name: str | None = None, missing: str | None = None
+    ) -> None:
+        """`name` is MODEL, and `key_name` the setting of its key, for when that is refused.
+
+        `missing` names a setting without which the model cannot be asked.
+        """
         self.name = name
+        self.key_name = key_name
         self.missing = missing
         self._loading: asyncio.Task[Model] | None = None
 

@@ -16,7 +16,7 @@ class ModelEvents:
 
     Chat-completions models give every item the id "__fake_id__", so that each would overwrite the
     one before, and what another server calls an item is not unique here.
-    https://github.com/openai/openai-agents-python/blob/main/src/agents/models/fake_id.py
+    https://github.com/openai/chatkit-python/issues/36
     """
 
     def __init__(self, new_id: Callable[[], str]) -> None:

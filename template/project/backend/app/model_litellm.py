@@ -56,10 +56,11 @@ class LitellmSource(ModelSource):
         timeout: float,
         api_key: str | None = None,
         base_url: str | None = None,
+        key_name: str | None = None,
         missing: str | None = None,
         **extra: Any,
     ) -> None:
-        super().__init__(name, missing)
+        super().__init__(name, key_name=key_name, missing=missing)
         self._api_key = api_key
         self._base_url = base_url
         # drop_params: a parameter that a model does not take is left out instead of raising.

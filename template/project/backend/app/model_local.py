@@ -26,9 +26,15 @@ class LocalSource(ModelSource):
     settings = ModelSettings(include_usage=True)
 
     def __init__(
-        self, name: str, *, timeout: float, base_url: str, api_key: str | None = None
+        self,
+        name: str,
+        *,
+        timeout: float,
+        base_url: str,
+        api_key: str | None = None,
+        key_name: str | None = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, key_name=key_name)
         self._timeout = timeout + TIMEOUT_MARGIN
         self._base_url = base_url
         self._api_key = api_key

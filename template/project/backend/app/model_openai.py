@@ -23,9 +23,10 @@ class OpenAISource(ModelSource):
         timeout: float,
         api_key: str | None,
         base_url: str | None = None,
+        key_name: str | None = None,
         missing: str | None = None,
     ) -> None:
-        super().__init__(name, missing)
+        super().__init__(name, key_name=key_name, missing=missing)
         self._timeout = timeout + TIMEOUT_MARGIN
         self._api_key = api_key
         self._base_url = base_url

@@ -14,6 +14,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.context import RequestContext
@@ -75,6 +76,7 @@ def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> F
     app.add_exception_handler(Busy, busy)
     app.add_exception_handler(NotFoundError, not_found)
     app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(ClientDisconnect, left)
     app.add_exception_handler(Exception, failed)
     app.add_middleware(
         CORSMiddleware,
@@ -176,7 +178,11 @@ async def not_found(request: Request, error: Exception) -> Response:
 
 async def http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem(request, f"{error.detail}.", error.status_code)
+    return problem(request, f"{error.detail}.", error.status_code, **(error.headers or {}))
+
+
+async def left(request: Request, error: Exception) -> Response:
+    return Response(status_code=499)  # Nobody reads it.
 
 
 async def failed(request: Request, error: Exception) -> Response:

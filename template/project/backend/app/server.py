@@ -31,10 +31,8 @@ class AgentServer(ProtocolServer):
         history_items: int,
         history_tokens: int,
         max_turns: int,
-        api_key: str | None = None,
         agent: Agent[Any] = agent,
     ) -> None:
-        """`api_key` is the name of the setting that holds the provider's key, to be told."""
         super().__init__(store)
         self.model = model
         self.agent = agent
@@ -42,7 +40,6 @@ class AgentServer(ProtocolServer):
         self.history_items = history_items
         self.history_tokens = history_tokens
         self.max_turns = max_turns
-        self.api_key = api_key
 
     async def start(self) -> None:
         await super().start()
@@ -74,7 +71,7 @@ class AgentServer(ProtocolServer):
         try:
             model = await self.model.get()
         except Exception as error:
-            raise failed_turn(error, context, begun=False, api_key=self.api_key) from None
+            raise failed_turn(error, context, begun=False, api_key=self.model.key_name) from None
         if context.stop.is_set():
             return
         run = Runner.run_streamed(
@@ -85,6 +82,6 @@ class AgentServer(ProtocolServer):
             run_config=RunConfig(model=model, model_settings=self.model.settings),
         )
         async for event in stream_run(
-            run, run_context, silence=self.model_timeout, api_key=self.api_key
+            run, run_context, silence=self.model_timeout, api_key=self.model.key_name
         ):
             yield event

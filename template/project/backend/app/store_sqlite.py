@@ -242,6 +242,8 @@ class SQLiteStore(BaseStore):
 
     async def _opened(self) -> tuple[aiosqlite.Connection, aiosqlite.Connection]:
         """The connection that writes, and the one that reads without waiting for it."""
+        if self._connections is not None:
+            return self._connections
         async with self._opening:
             if self._connections is None:
                 writer = await self._connect()

@@ -23,6 +23,7 @@ from chatkit.types import (
     AssistantMessageItem,
     HiddenContextItem,
     SDKHiddenContextItem,
+    ThreadItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemRemovedEvent,
@@ -60,6 +61,7 @@ async def stream_run(
     request = context.request_context
     messages: dict[str, AssistantMessageItem] = {}
     produced: list[str] = []
+    last: ThreadItem | None = None
     try:
         # The source looks like a run to ChatKit, and it never raises: an exception would leave
         # a task behind in _merge_generators
@@ -73,9 +75,9 @@ async def stream_run(
                     item_id=item_id, update=AssistantMessageContentPartTextDelta() as update
                 ) if item_id in messages:
                     add_text(messages[item_id], update)
-                case ThreadItemDoneEvent(item=item):
-                    messages.pop(item.id, None)
-                    produced.append(item.id)
+                case ThreadItemDoneEvent(item=last):
+                    messages.pop(last.id, None)
+                    produced.append(last.id)
                 case _:
                     pass
             yield event
@@ -93,8 +95,11 @@ async def stream_run(
             raise failed_turn(source.error, request, begun=bool(produced), api_key=api_key)
         if source.silent:
             raise told(SILENT, request)
-        if request.stop.is_set():
-            yield ThreadItemDoneEvent(item=stopped_item(context))
+        whole = isinstance(last, AssistantMessageItem) and not messages and not source.tools_run
+        if source.stopped:
+            # Whoever leaves when all has been said has not stopped anything.
+            if not whole:
+                yield ThreadItemDoneEvent(item=stopped_item(context))
         elif not produced:
             raise told(EMPTY, request)
     except CustomStreamError:
@@ -108,7 +113,8 @@ async def stream_run(
 class RunSource:
     """The run's events as ChatKit should see them, ending quietly however the run ends.
 
-    `error` is the exception the run ended with, and `silent` says that it was given up.
+    `error` is the exception the run ended with; `silent` says that it was given up, and `stopped`
+    that the client stopped it.
     """
 
     def __init__(
@@ -116,6 +122,7 @@ class RunSource:
     ) -> None:
         self.error: Exception | None = None
         self.silent = False
+        self.stopped = False
         self._run = run
         self._context = context
         self._silence = silence
@@ -139,11 +146,17 @@ class RunSource:
                         yield event
         except Exception as error:
             self.error = error
+        self._guard.cancel()
         if not (workflow := self._context.workflow_item) or self._context.client_tool_call:
             return
         # An open workflow would be taken up by the next turn.
         if workflow.workflow.tasks or workflow.workflow.type == "reasoning":
             await self._context.end_workflow()
+
+    @property
+    def tools_run(self) -> bool:
+        """Whether the tools are at work that the model has called."""
+        return bool(self._calls) and not self._model_events.responding
 
     def close(self) -> None:
         """Stop the run, wherever it is, and the watch over it."""
@@ -156,12 +169,12 @@ class RunSource:
         stop = self._context.request_context.stop
         while True:
             left = self._heard + self._silence - loop.time()
-            tools_run = self._calls and not self._model_events.responding
-            if left <= 0 and not tools_run:
+            if left <= 0 and not self.tools_run:
                 self.silent = True
                 break
             try:
                 await asyncio.wait_for(stop.wait(), max(left, 0.2))
+                self.stopped = True
                 break
             except asyncio.TimeoutError:
                 continue

@@ -24,7 +24,6 @@ def server(settings: Settings, model: ScriptedModel) -> ProtocolServer:
         history_items=settings.history_items,
         history_tokens=settings.history_tokens,
         max_turns=settings.max_turns,
-        api_key="THE_API_KEY",
     )
 
 
