@@ -21,7 +21,7 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from platformdirs import user_cache_path
 
 from app.model import TIMEOUT_MARGIN, ModelSource, ModelUnavailable
-from app.model_local import ChatCompletionsModel
+from app.model_chat import ChatCompletionsModel
 
 # The only place that serves the file to pip and its mirrors; its code and its own requirements
 # are not used. The model's home: https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct

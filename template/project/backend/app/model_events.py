@@ -8,7 +8,7 @@ from openai.types.responses import (
     ResponseReasoningSummaryTextDoneEvent,
 )
 
-from app.text import split_half, whole
+from app.text import whole
 
 
 class ModelEvents:
@@ -109,3 +109,10 @@ def item_type(event_type: str) -> str:
     if event_type.startswith("response.function_call"):
         return "function_call"
     return "message"
+
+
+def split_half(text: str) -> tuple[str, str]:
+    """The text, and the first half of a pair that it ends with, whose second half may follow."""
+    if text and "\ud800" <= text[-1] <= "\udbff":
+        return text[:-1], text[-1]
+    return text, ""

@@ -1,23 +1,10 @@
 """Models of any server that speaks chat completions: Ollama, vLLM, llama.cpp, LM Studio."""
 
-from typing import Any
-
-from agents import Model, ModelSettings, OpenAIChatCompletionsModel
+from agents import Model, ModelSettings
 from openai import AsyncOpenAI
 
-from app.finish import FinishedStream, KeepsWhatCame
 from app.model import TIMEOUT_MARGIN, ModelSource
-
-
-class ChatCompletionsModel(KeepsWhatCame, OpenAIChatCompletionsModel):
-    """Takes an answer for complete only if the server says so."""
-
-    async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
-        fetched = await super()._fetch_response(*args, **kwargs)
-        if not isinstance(fetched, tuple):
-            return fetched
-        response, stream = fetched
-        return response, FinishedStream(stream)
+from app.model_chat import ChatCompletionsModel
 
 
 class LocalSource(ModelSource):
