@@ -13,7 +13,7 @@ BEGIN, END = "<!-- lines -->\n", "<!-- /lines -->"
 
 # One project of each level stands for it.
 SAMPLES = {
-    "1 hello world, SQLite": {"level": 1, "store": "sqlite"},
+    "1 hello world, memory": {"level": 1, "store": "memory"},
     "2 agent, OpenAI, SQLite": {"level": 2, "store": "sqlite", "provider": "openai"},
 }
 

@@ -11,13 +11,16 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from agents import Agent, Model, ModelResponse, Runner
 from agents.exceptions import UserError
+from agents.items import TResponseStreamEvent
 from agents.models.chatcmpl_converter import Converter
 from chatkit.agents import ThreadItemConverter, _merge_generators
 from chatkit.server import ChatKitServer
 from chatkit.store import default_generate_id
 from chatkit.types import AssistantMessageContent, AssistantMessageItem
 from openai import AsyncOpenAI
+from openai.types.responses import ResponseTextDeltaEvent
 
 from tests.standins import Answer, NoFinish, StandIn, Text, Thought
 
@@ -119,6 +122,39 @@ def test_litellm_gives_a_gemini_model_it_does_not_know_no_system_prompt(
 ) -> None:
     """model_litellm.py: introduce_gemini."""
     assert litellm_says["system"] == "''"
+
+
+def test_the_agents_sdk_throws_away_what_came_in_one_burst_with_a_failure() -> None:
+    """finish.py: KeepsWhatCame, which needs a private function of agents.exceptions."""
+
+    class Bursts(Model):
+        async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
+            raise NotImplementedError
+
+        async def stream_response(
+            self, *args: Any, **kwargs: Any
+        ) -> AsyncIterator[TResponseStreamEvent]:
+            for number in range(3):
+                yield ResponseTextDeltaEvent(
+                    content_index=0,
+                    delta="word ",
+                    item_id="msg_1",
+                    logprobs=[],
+                    output_index=0,
+                    sequence_number=number,
+                    type="response.output_text.delta",
+                )
+            raise RuntimeError("the connection is lost")
+
+    async def deltas() -> int:
+        run = Runner.run_streamed(Agent(name="Assistant", model=Bursts()), "Hello")
+        heard = 0
+        with pytest.raises(RuntimeError):
+            async for event in run.stream_events():
+                heard += event.type == "raw_response_event"
+        return heard
+
+    assert asyncio.run(deltas()) < 3
 
 
 def test_chatkit_s_ids_have_eight_digits() -> None:

@@ -43,11 +43,6 @@ def the_template() -> Iterator[None]:
 
 pytest.register_assert_rewrite("store_contract")
 with the_template():
-    from app.context import RequestContext
-    from app.settings import ROOT
-    from app.store import BaseStore, StoreError
-    from app.store_memory import MemoryStore
-    from app.store_sqlite import DatabaseUrl, SQLiteStore
     from store_contract import (
         ADA,
         BOB,
@@ -60,6 +55,12 @@ with the_template():
         filled,
         ids,
     )
+
+    from app.context import RequestContext
+    from app.settings import ROOT
+    from app.store import BaseStore
+    from app.store_memory import MemoryStore
+    from app.store_sqlite import DatabaseUrl, SQLiteStore, StoreError
 
 
 class TestMemory(StoreContract):

@@ -1,15 +1,16 @@
-"""What travels with one request: who asks, under which id it is logged, and whether to stop."""
+"""What travels with one request: who asks, and under which id it is logged."""
 
-import asyncio
 import uuid
 from dataclasses import dataclass, field
-
-from chatkit.types import ThreadMetadata
 
 LOCAL_USER = "local"
 
 
-@dataclass
+def new_request_id() -> str:
+    return uuid.uuid4().hex[:12]
+
+
+@dataclass(eq=False)  # No request is the same as another.
 class RequestContext:
     """Reaches the server, the store, the agent and its tools with every request.
 
@@ -18,8 +19,8 @@ class RequestContext:
     """
 
     user_id: str = LOCAL_USER
-    request_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the client has left or pressed Stop: the run ends and keeps what was said."""
-    thread: ThreadMetadata | None = None
-    """The thread that the turn holds, so that a rename reaches it while it is answered."""
+    request_id: str = field(default_factory=new_request_id)
+
+    def signed(self, sentence: str) -> str:
+        """The sentence as a person reads it, with the id under which the log has the cause."""
+        return f"{sentence} (Request {self.request_id})"

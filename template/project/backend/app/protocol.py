@@ -6,25 +6,23 @@ from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
 from chatkit.server import ChatKitServer, NonStreamingResult, StreamingResult
+from chatkit.store import NotFoundError
 from chatkit.types import (
     AttachmentsCreateReq,
     AttachmentsDeleteReq,
     ChatKitReq,
-    ClientToolCallItem,
+    ErrorEvent,
     InputTranscribeReq,
-    ItemsFeedbackReq,
     NonStreamingReq,
     StreamingReq,
     StructuredInputItem,
-    ThreadCreatedEvent,
-    ThreadsAddClientToolOutputReq,
     ThreadsAddStructuredInputReq,
     ThreadsAddUserMessageReq,
     ThreadsCreateReq,
     ThreadsCustomActionReq,
-    ThreadsDeleteReq,
     ThreadsRetryAfterItemReq,
     ThreadsSyncCustomActionReq,
+    ThreadStreamEvent,
     ThreadsUpdateReq,
     UserMessageInput,
     UserMessageItem,
@@ -32,26 +30,43 @@ from chatkit.types import (
     is_streaming_req,
 )
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.responses import Response, StreamingResponse
 
 from app.context import RequestContext
 from app.store import BaseStore
-from app.turns import Turns
 
 log = logging.getLogger("app")
 
 # Built once: ChatKitServer.process builds it anew for every request, which costs milliseconds.
 REQUEST: TypeAdapter[ChatKitReq] = TypeAdapter(ChatKitReq)
 
+# no-transform and X-Accel-Buffering keep proxies from collecting the stream before they pass it on.
+STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+# The operations that need a method which ChatKitServer leaves to its subclasses.
+OPTIONAL: dict[type[BaseModel], tuple[str, str]] = {
+    InputTranscribeReq: ("transcribe", "This server takes no dictation."),
+    ThreadsCustomActionReq: ("action", "This server takes no actions."),
+    ThreadsSyncCustomActionReq: ("sync_action", "This server takes no actions."),
+}
+# The operations that are about an item of one kind.
+ABOUT: dict[type[BaseModel], tuple[type[BaseModel], str]] = {
+    ThreadsAddStructuredInputReq: (StructuredInputItem, "a structured input"),
+    ThreadsCustomActionReq: (WidgetItem, "a widget"),
+    ThreadsRetryAfterItemReq: (UserMessageItem, "a user message"),
+    ThreadsSyncCustomActionReq: (WidgetItem, "a widget"),
+}
 TITLE_LENGTH = 60
 
 
 class Refused(Exception):
     """A request that is answered with a sentence and an HTTP status instead of a stream."""
 
-    def __init__(self, sentence: str, status: int = 400) -> None:
+    def __init__(self, sentence: str, status: int = 400, **headers: str) -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.status = status
+        self.headers = headers
 
 
 class ProtocolServer(ChatKitServer[RequestContext]):
@@ -62,7 +77,6 @@ class ProtocolServer(ChatKitServer[RequestContext]):
 
     def __init__(self, store: BaseStore) -> None:
         super().__init__(store)
-        self.turns = Turns()
         self._open_store, self._close_store = store.open, store.close
 
     async def start(self) -> None:
@@ -70,7 +84,7 @@ class ProtocolServer(ChatKitServer[RequestContext]):
         await self._open_store()
 
     async def close(self) -> None:
-        """Called once, after the last turn."""
+        """Called once, after the last request."""
         await self._close_store()
 
     async def not_ready(self) -> str | None:
@@ -87,150 +101,87 @@ class ProtocolServer(ChatKitServer[RequestContext]):
     ) -> StreamingResult | NonStreamingResult:
         """Answer one request of the protocol.
 
-        Raises Refused for what the protocol or this server does not take, chatkit.store's
-        NotFoundError for a thread, item or attachment that is not the caller's, and Busy for a
-        thread that is still being answered; all three before a stream begins.
+        Raises Refused for what the protocol or this server does not take, and chatkit.store's
+        NotFoundError for a thread, item or attachment that is not the caller's, both before a
+        stream begins.
         """
         parsed = parse(request)
-        thread_id = cast(str | None, getattr(parsed.params, "thread_id", None))
-        if thread_id is not None:
+        if (thread_id := thread_id_of(parsed)) is not None:
             await self.store.load_thread(thread_id, context)
         if is_streaming_req(parsed):
-            return StreamingResult(await self._begin(parsed, thread_id, context))
-        return NonStreamingResult(await self._answer(parsed, context))
+            return StreamingResult(await self.begin(parsed, context))
+        return NonStreamingResult(await self.answer(parsed, context))
 
-    async def _answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
-        match request:
-            case AttachmentsCreateReq() | AttachmentsDeleteReq() if self.attachment_store is None:
-                raise Refused("This server takes no attachments.")
-            case InputTranscribeReq() if not self._overrides("transcribe"):
-                raise Refused("This server takes no dictation.")
-            case ThreadsSyncCustomActionReq():
-                await self._check_action(request, "sync_action", context)
-            case ItemsFeedbackReq():
-                for item_id in request.params.item_ids:
-                    await self.store.load_item(request.params.thread_id, item_id, context)
-            case ThreadsUpdateReq():
-                return await self._rename(request, context)
-            case ThreadsDeleteReq():
-                return await self._delete(request, context)
-            case _:
-                pass
+    def response(self, result: StreamingResult, context: RequestContext) -> Response:
+        """The stream as an HTTP response."""
+        return StreamingResponse(result, media_type="text/event-stream", headers=STREAM_HEADERS)
+
+    async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
+        await self.check(request, context)
         return await self._process_non_streaming(request, context)
 
-    async def _rename(self, request: ThreadsUpdateReq, context: RequestContext) -> bytes:
-        thread_id, title = request.params.thread_id, request.params.title.strip()
-        if not title:
-            raise Refused("params.title: a title needs at least one character.")
-        request.params.title = title
-        async with self.turns.changing(thread_id):
-            answer = await self._process_non_streaming(request, context)
-            self.turns.renamed(thread_id, title)
-        return answer
-
-    async def _delete(self, request: ThreadsDeleteReq, context: RequestContext) -> bytes:
-        thread_id = request.params.thread_id
-        self.turns.stop(thread_id)
-        await self.turns.begin(thread_id, context)
-        try:
-            async with self.turns.changing(thread_id):
-                return await self._process_non_streaming(request, context)
-        finally:
-            self.turns.end(thread_id)
-
-    async def _begin(
-        self, request: StreamingReq, thread_id: str | None, context: RequestContext
+    async def begin(
+        self, request: StreamingReq, context: RequestContext
     ) -> AsyncGenerator[bytes, None]:
-        if thread_id is not None:
-            await self.turns.begin(thread_id, context)
-        try:
-            await self._check(request, thread_id, context)
-        except BaseException:
-            if thread_id is not None:
-                self.turns.end(thread_id)
-            raise
-        return self._turn(request, thread_id, context)
+        await self.check(request, context)
+        return self.encoded(self._process_streaming_impl(request, context), context)
 
-    async def _turn(
-        self, request: StreamingReq, thread_id: str | None, context: RequestContext
-    ) -> AsyncGenerator[bytes, None]:
-        try:
-            async with aclosing(self._process_streaming_impl(request, context)) as events:
-                async for event in events:
-                    if isinstance(event, ThreadCreatedEvent):
-                        await self.turns.begin(event.thread.id, context)
-                        thread_id = event.thread.id
-                    yield b"data: " + self._serialize(event) + b"\n\n"
-        finally:
-            if thread_id is not None:
-                self.turns.end(thread_id)
-
-    async def _check(
-        self, request: StreamingReq, thread_id: str | None, context: RequestContext
-    ) -> None:
-        if thread_id is not None:
-            # Read only now that nobody else writes to the thread. The SDK does not enforce it.
-            status = (await self.store.load_thread(thread_id, context)).status
-            if status.type != "active":
-                reason = f" {status.reason}" if status.reason else ""
-                raise Refused(f"This conversation is {status.type}.{reason}", 409)
+    async def check(self, request: ChatKitReq, context: RequestContext) -> None:
+        """Raise Refused or NotFoundError for what cannot be done."""
+        kind = type(request)
+        if kind in OPTIONAL:
+            method, sentence = OPTIONAL[kind]
+            if getattr(type(self), method) is getattr(ChatKitServer, method):
+                raise Refused(sentence)
+        for item_id in item_ids_of(request):
+            item = await self.store.load_item(str(thread_id_of(request)), item_id, context)
+            if kind in ABOUT and not isinstance(item, ABOUT[kind][0]):
+                raise Refused(f"params.item_id: this item is not {ABOUT[kind][1]}.")
         match request:
             case ThreadsCreateReq() | ThreadsAddUserMessageReq():
-                await self._check_input(request.params.input, context)
-            case ThreadsRetryAfterItemReq():
-                await self._check_item(request, UserMessageItem, "a user message", context)
-            case ThreadsCustomActionReq():
-                await self._check_action(request, "action", context)
-            case ThreadsAddStructuredInputReq():
-                question = await self._check_item(
-                    request, StructuredInputItem, "a structured input", context
-                )
-                if question.status != "pending":
-                    raise Refused("This question has been answered already.", 409)
-            case ThreadsAddClientToolOutputReq():
-                newest = await self.store.load_thread_items(
-                    request.params.thread_id, None, 1, "desc", context
-                )
-                match newest.data:
-                    case [ClientToolCallItem(status="pending")]:
-                        pass
-                    case _:
-                        raise Refused("No client tool call is waiting for an output.", 409)
+                message = request.params.input
+                if not text_of(message).strip() and not message.attachments:
+                    raise Refused("params.input.content: the message is empty.")
+                for attachment_id in message.attachments:
+                    await self.store.load_attachment(attachment_id, context)
+            case AttachmentsCreateReq() | AttachmentsDeleteReq() if self.attachment_store is None:
+                raise Refused("This server takes no attachments.")
+            case ThreadsUpdateReq():
+                request.params.title = request.params.title.strip()
+                if not request.params.title:
+                    raise Refused("params.title: a title needs at least one character.")
+            case _:
+                pass
 
-    async def _check_input(self, message: UserMessageInput, context: RequestContext) -> None:
-        if not text_of(message).strip() and not message.attachments:
-            raise Refused("params.input.content: the message is empty.")
-        for attachment_id in message.attachments:
-            await self.store.load_attachment(attachment_id, context)
+    async def encoded(
+        self, events: AsyncGenerator[ThreadStreamEvent, None], context: RequestContext
+    ) -> AsyncGenerator[bytes, None]:
+        """The events as they are sent. A failure that nobody foresaw ends them with a sentence."""
+        failed = ErrorEvent(
+            message=context.signed("Something went wrong on the server."), allow_retry=True
+        )
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    if isinstance(event, ErrorEvent) and event.message is None:
+                        # ChatKit has caught and logged it, without the request's id.
+                        log.error("request %s: the turn failed, see above", context.request_id)
+                        event = failed
+                    yield self._sent(event)
+        except NotFoundError:
+            yield self._sent(ErrorEvent(message=context.signed("This conversation was deleted.")))
+        except Exception:
+            log.exception("request %s: the turn failed", context.request_id)
+            yield self._sent(failed)
 
-    async def _check_action(
-        self,
-        request: ThreadsCustomActionReq | ThreadsSyncCustomActionReq,
-        method: str,
-        context: RequestContext,
-    ) -> None:
-        if not self._overrides(method):
-            raise Refused("This server takes no actions.")
-        if request.params.item_id is not None:
-            await self._check_item(request, WidgetItem, "a widget", context)
-
-    async def _check_item(
-        self, request: Any, kind: type["ItemT"], name: str, context: RequestContext
-    ) -> "ItemT":
-        item = await self.store.load_item(request.params.thread_id, request.params.item_id, context)
-        if not isinstance(item, kind):
-            raise Refused(f"params.item_id: this item is not {name}.")
-        return item
-
-    def _overrides(self, method: str) -> bool:
-        return getattr(type(self), method) is not getattr(ChatKitServer, method)
+    def _sent(self, event: ThreadStreamEvent) -> bytes:
+        return b"data: " + self._serialize(event) + b"\n\n"
 
     def _serialize(self, obj: BaseModel) -> bytes:
         # ChatKit's own times are naive and local; a client in another time zone needs the offset.
         return super()._serialize(with_offset(obj))
 
 
-ItemT = TypeVar("ItemT", UserMessageItem, WidgetItem, StructuredInputItem)
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -256,6 +207,19 @@ def _sentence(error: ValidationError) -> str:
         case _:
             where = ".".join(str(part) for part in first["loc"][1:])
             return f"{where}: {first['msg']}."
+
+
+def thread_id_of(request: ChatKitReq) -> str | None:
+    """The thread that a request is about; one that makes a thread has none."""
+    thread_id: str | None = getattr(request.params, "thread_id", None)
+    return thread_id
+
+
+def item_ids_of(request: ChatKitReq) -> list[str]:
+    """The items that a request is about."""
+    item_id: str | None = getattr(request.params, "item_id", None)
+    item_ids: list[str] = getattr(request.params, "item_ids", [])
+    return item_ids if item_id is None else [item_id]
 
 
 def with_offset(obj: ModelT) -> ModelT:

@@ -2,10 +2,8 @@
 
 import logging
 import re
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from chatkit.server import StreamingResult
 from chatkit.store import NotFoundError
@@ -17,18 +15,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.context import RequestContext
+from app.context import RequestContext, new_request_id
+from app.debug import stored_threads
 from app.protocol import ProtocolServer, Refused
 from app.settings import ServerSettings
-from app.turns import Busy
 
 log = logging.getLogger("app")
 
 LOCALHOST = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 DRAIN_BYTES = 16 * 1024 * 1024
 """How much of a body that is too large is read away, so that its sender sees the refusal."""
-DEBUG_THREADS = 20
-DEBUG_ITEMS = 50
 
 
 def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> FastAPI:
@@ -37,9 +33,7 @@ def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> F
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await server.start()
-        with server.turns.stopped_by_signals():
-            yield
-        await server.turns.close()
+        yield
         await server.close()
 
     app = FastAPI(title=name, lifespan=lifespan, openapi_url=None)
@@ -51,7 +45,7 @@ def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> F
         context = RequestContext(request_id=request.state.request_id)
         result = await server.process(body, context)
         if isinstance(result, StreamingResult):
-            return server.turns.answer(result.json_events, context)
+            return server.response(result, context)
         return Response(result.json, media_type="application/json")
 
     @app.api_route("/health", methods=["GET", "HEAD"])
@@ -68,12 +62,11 @@ def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> F
 
         @app.get("/debug/threads")
         async def debug_threads(request: Request) -> Response:
-            """The caller's newest threads with their newest items, as they are stored."""
             check_origin(request, settings)
-            return JSONResponse(await stored_threads(server))
+            context = RequestContext(request_id=request.state.request_id)
+            return JSONResponse(await stored_threads(server, context))
 
     app.add_exception_handler(Refused, refused)
-    app.add_exception_handler(Busy, busy)
     app.add_exception_handler(NotFoundError, not_found)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(ClientDisconnect, left)
@@ -118,19 +111,6 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-async def stored_threads(server: ProtocolServer) -> dict[str, Any]:
-    context = RequestContext()
-    threads = await server.store.load_threads(DEBUG_THREADS, None, "desc", context)
-    shown: list[dict[str, Any]] = []
-    for thread in threads.data:
-        items = await server.store.load_thread_items(thread.id, None, DEBUG_ITEMS, "desc", context)
-        shown.append(
-            thread.model_dump(mode="json")
-            | {"items": [item.model_dump(mode="json") for item in reversed(items.data)]}
-        )
-    return {"threads": shown}
-
-
 class RequestId:
     """Gives every request an id, and every response the header that names it."""
 
@@ -141,7 +121,7 @@ class RequestId:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = uuid.uuid4().hex[:12]
+        request_id = new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
@@ -162,14 +142,7 @@ def problem(request: Request, sentence: str, status: int, **headers: str) -> Res
 
 async def refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    return problem(request, error.sentence, error.status)
-
-
-async def busy(request: Request, error: Exception) -> Response:
-    sentence = "This conversation is still being answered. Wait for the answer, or stop it."
-    response = problem(request, sentence, 409)
-    response.headers["Retry-After"] = "5"
-    return response
+    return problem(request, error.sentence, error.status, **error.headers)
 
 
 async def not_found(request: Request, error: Exception) -> Response:
@@ -186,4 +159,6 @@ async def left(request: Request, error: Exception) -> Response:
 
 
 async def failed(request: Request, error: Exception) -> Response:
+    # The server, which gets the error as well, logs its traceback below this line.
+    log.error("request %s failed: %s", request.state.request_id, type(error).__name__)
     return problem(request, "Something went wrong on the server.", 500)

@@ -11,15 +11,16 @@ from app.agent import agent
 from app.context import RequestContext
 from app.history import model_input
 from app.model import ModelSource
-from app.protocol import ProtocolServer, title_of
+from app.protocol import title_of
 from app.store import BaseStore
 from app.stream import failed_turn, stream_run
+from app.turn_server import TurnServer
 
 # Otherwise every conversation goes to OpenAI's trace store as soon as OPENAI_API_KEY is set.
 set_tracing_disabled(True)
 
 
-class AgentServer(ProtocolServer):
+class AgentServer(TurnServer):
     """Answers with the agent, which remembers the thread."""
 
     def __init__(
@@ -46,8 +47,8 @@ class AgentServer(ProtocolServer):
         self.model.start()
 
     async def close(self) -> None:
-        self.model.close()
         await super().close()
+        self.model.close()
 
     async def not_ready(self) -> str | None:
         return await super().not_ready() or self.model.not_ready()
@@ -58,7 +59,8 @@ class AgentServer(ProtocolServer):
         input_user_message: UserMessageItem | None,
         context: RequestContext,
     ) -> AsyncIterator[ThreadStreamEvent]:
-        context.thread = thread
+        turn = self.turns.of(context)
+        turn.thread = thread
         if input_user_message and not thread.title:
             thread.title = title_of(input_user_message)
         # The user's message is stored already, so the history holds it.
@@ -72,7 +74,7 @@ class AgentServer(ProtocolServer):
             model = await self.model.get()
         except Exception as error:
             raise failed_turn(error, context, begun=False, api_key=self.model.key_name) from None
-        if context.stop.is_set():
+        if turn.stop.is_set():
             return
         run = Runner.run_streamed(
             self.agent,
@@ -82,6 +84,10 @@ class AgentServer(ProtocolServer):
             run_config=RunConfig(model=model, model_settings=self.model.settings),
         )
         async for event in stream_run(
-            run, run_context, silence=self.model_timeout, api_key=self.model.key_name
+            run,
+            run_context,
+            stop=turn.stop,
+            silence=self.model_timeout,
+            api_key=self.model.key_name,
         ):
             yield event

@@ -25,15 +25,11 @@ MAX_PAGE = 1000
 """The most records in one page, whatever the client asks for."""
 
 
-class StoreError(Exception):
-    """The store cannot be used. The message is a sentence for whoever runs the server."""
-
-
 class BaseStore(Store[RequestContext]):
     """A ChatKit store that may need opening, with ids that do not repeat."""
 
     async def open(self) -> None:
-        """Make the store ready. Raises StoreError if it cannot be; the first use opens it too."""
+        """Make the store ready; the first use does it too."""
 
     async def close(self) -> None:
         """Let go of what the store holds open."""

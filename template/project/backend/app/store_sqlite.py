@@ -18,7 +18,6 @@ from app.store import (
     THREAD,
     BaseStore,
     RecordT,
-    StoreError,
     from_json,
     page_of,
     page_size,
@@ -95,6 +94,10 @@ def usable(path: str) -> str:
     except StoreError as error:
         give_up(f"DATABASE_URL: {error} Set it in .env or the environment.")
     return path
+
+
+class StoreError(Exception):
+    """The store cannot be used. The message is a sentence for whoever runs the server."""
 
 
 class SQLiteStore(BaseStore):

@@ -36,7 +36,6 @@ from app.context import RequestContext
 from app.errors import EMPTY, SILENT, Failure, explain, log_line
 from app.history import tool_call_item_content
 from app.model_events import ModelEvents
-from app.turns import with_request_id
 
 log = logging.getLogger("app")
 
@@ -48,16 +47,17 @@ async def stream_run(
     run: RunResultStreaming,
     context: AgentContext[RequestContext],
     *,
+    stop: asyncio.Event,
     silence: float,
     api_key: str | None,
 ) -> AsyncIterator[ThreadStreamEvent]:
     """The events of a run, in which every item that is begun is also ended.
 
-    When the run is stopped or fails, what was said is kept: an open message is done with the text
-    that came, or removed if none came. A model that says nothing for `silence` seconds is given
-    up. Raises CustomStreamError, with a sentence for the chat, for a run that failed.
+    When `stop` is set or the run fails, what was said is kept: an open message is done with the
+    text that came, or removed if none came. A model that says nothing for `silence` seconds is
+    given up. Raises CustomStreamError, with a sentence for the chat, for a run that failed.
     """
-    source = RunSource(run, context, silence)
+    source = RunSource(run, context, stop, silence)
     request = context.request_context
     messages: dict[str, AssistantMessageItem] = {}
     produced: list[str] = []
@@ -118,13 +118,18 @@ class RunSource:
     """
 
     def __init__(
-        self, run: RunResultStreaming, context: AgentContext[RequestContext], silence: float
+        self,
+        run: RunResultStreaming,
+        context: AgentContext[RequestContext],
+        stop: asyncio.Event,
+        silence: float,
     ) -> None:
         self.error: Exception | None = None
         self.silent = False
         self.stopped = False
         self._run = run
         self._context = context
+        self._stop = stop
         self._silence = silence
         self._model_events = ModelEvents(lambda: context.generate_id("message"))
         self._calls: dict[str, ResponseFunctionToolCall] = {}
@@ -166,14 +171,13 @@ class RunSource:
     async def _watch(self) -> None:
         """Cancel the run when the client has left, or the model is silent for too long."""
         loop = asyncio.get_running_loop()
-        stop = self._context.request_context.stop
         while True:
             left = self._heard + self._silence - loop.time()
             if left <= 0 and not self.tools_run:
                 self.silent = True
                 break
             try:
-                await asyncio.wait_for(stop.wait(), max(left, 0.2))
+                await asyncio.wait_for(self._stop.wait(), max(left, 0.2))
                 self.stopped = True
                 break
             except asyncio.TimeoutError:
@@ -245,5 +249,4 @@ def failed_turn(
 
 def told(failure: Failure, request: RequestContext) -> CustomStreamError:
     """The failure as ChatKit takes it, with the id under which the log has it."""
-    sentence = with_request_id(failure.sentence, request)
-    return CustomStreamError(sentence, allow_retry=failure.retry)
+    return CustomStreamError(request.signed(failure.sentence), allow_retry=failure.retry)

@@ -1,22 +1,21 @@
 """The turns under way: a task of its own for each answer, and one writer for each thread."""
 
 import asyncio
-import logging
 import signal
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from types import FrameType
-from weakref import WeakValueDictionary
+from typing import Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from chatkit.store import NotFoundError
-from chatkit.types import ErrorEvent
+from chatkit.types import ThreadMetadata
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.context import RequestContext
-
-log = logging.getLogger("app")
+from app.protocol import STREAM_HEADERS, Refused
 
 BUSY_SECONDS = 5.0
 """How long a message waits for the answer before it in the same thread."""
@@ -25,31 +24,44 @@ KEEP_ALIVE_SECONDS = 15.0
 STOP_SECONDS = 5.0
 """How long a stopped turn may take to save what was said before its task is cancelled."""
 
-# no-transform and X-Accel-Buffering keep proxies from collecting the stream before they pass it on.
-STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
+@dataclass(eq=False)
+class Turn:
+    """One answer, from the request to the end of its stream."""
 
-class Busy(Exception):
-    """The thread is still being answered."""
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the client has left or pressed Stop: the run ends and keeps what was said."""
+    thread: ThreadMetadata | None = None
+    """The thread that the turn holds, so that a rename reaches it while it is answered."""
 
 
 class Turns:
-    """Which threads are being answered, and by which request."""
+    """Which threads are being answered, and by which turn."""
 
     def __init__(self) -> None:
+        self._of: WeakKeyDictionary[RequestContext, Turn] = WeakKeyDictionary()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._writing: dict[str, tuple[asyncio.Lock, RequestContext]] = {}
-        self._tasks: dict[asyncio.Task[None], RequestContext] = {}
+        self._writing: dict[str, tuple[asyncio.Lock, Turn]] = {}
+        self._tasks: dict[asyncio.Task[None], Turn] = {}
+        self._handlers: dict[signal.Signals, Any] = {}
+
+    def of(self, context: RequestContext) -> Turn:
+        """The turn that this request makes."""
+        return self._of.setdefault(context, Turn())
 
     async def begin(self, thread_id: str, context: RequestContext) -> None:
-        """Become the thread's one writer. Raises Busy after BUSY_SECONDS of waiting."""
+        """Become the thread's one writer. Raises Refused after BUSY_SECONDS of waiting."""
         lock = self._locks.setdefault(thread_id, asyncio.Lock())
         try:
             await asyncio.wait_for(lock.acquire(), BUSY_SECONDS)
         except asyncio.TimeoutError:
-            raise Busy from None
-        self._writing[thread_id] = (lock, context)
+            raise Refused(
+                "This conversation is still being answered. Wait for the answer, or stop it.",
+                409,
+                **{"Retry-After": "5"},
+            ) from None
+        self._writing[thread_id] = (lock, self.of(context))
 
     def end(self, thread_id: str) -> None:
         """Let the next writer in."""
@@ -73,44 +85,42 @@ class Turns:
 
     def answer(self, stream: AsyncGenerator[bytes, None], context: RequestContext) -> "EventStream":
         """Run `stream` in a task that outlives the client's leaving; the response reads it."""
+        turn = self.of(context)
         chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
-        task = asyncio.create_task(_run(stream, chunks, context))
-        self._tasks[task] = context
+        task = asyncio.create_task(_run(stream, chunks))
+        self._tasks[task] = turn
         task.add_done_callback(lambda task: self._tasks.pop(task))
-        return EventStream(chunks, task, context)
+        return EventStream(chunks, task, turn)
 
-    @contextmanager
-    def stopped_by_signals(self) -> Iterator[None]:
+    def start(self) -> None:
         """Stop every turn as soon as the process is told to end.
 
         Each stream then ends by itself, and what was said is kept; uvicorn would wait for the
         whole answers, or cut them.
         """
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = self._stopping_before(signal.getsignal(number), number)
+
+    def _stopping_before(self, before: Any, number: signal.Signals) -> Any:
         loop = asyncio.get_running_loop()
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def end(number: int, frame: FrameType | None) -> None:
             loop.call_soon_threadsafe(self._stop_all)
-            if callable(handler := before[signal.Signals(number)]):
-                handler(number, frame)
+            if callable(before):
+                before(number, frame)
 
-        for number in before:
-            signal.signal(number, end)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        signal.signal(number, end)
+        return before
 
     def _stop_all(self) -> None:
-        for context in self._tasks.values():
-            context.stop.set()
+        for turn in self._tasks.values():
+            turn.stop.set()
 
     async def close(self) -> None:
         """Stop every turn and wait, within STOP_SECONDS, until each has saved what was said."""
+        for number, before in self._handlers.items():
+            signal.signal(number, before)
         self._stop_all()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
@@ -123,40 +133,28 @@ class EventStream(StreamingResponse):
     """Server-sent events out of a turn's queue. Whoever stops reading stops the turn."""
 
     def __init__(
-        self,
-        chunks: asyncio.Queue[bytes | None],
-        task: asyncio.Task[None],
-        context: RequestContext,
+        self, chunks: asyncio.Queue[bytes | None], task: asyncio.Task[None], turn: Turn
     ) -> None:
         super().__init__(_read(chunks), media_type="text/event-stream", headers=STREAM_HEADERS)
         self._task = task
-        self._context = context
+        self._turn = turn
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
             if not self._task.done():
-                self._context.stop.set()
+                self._turn.stop.set()
                 asyncio.get_running_loop().call_later(STOP_SECONDS, self._task.cancel)
 
 
-async def _run(
-    stream: AsyncGenerator[bytes, None],
-    chunks: asyncio.Queue[bytes | None],
-    context: RequestContext,
-) -> None:
+async def _run(stream: AsyncGenerator[bytes, None], chunks: asyncio.Queue[bytes | None]) -> None:
     # Not the response's own task: Starlette cancels that one again and again when the client
     # leaves, so that nothing which awaits could be saved in it.
     try:
         async with aclosing(stream):
             async for chunk in stream:
                 chunks.put_nowait(chunk)
-    except NotFoundError:
-        chunks.put_nowait(error_chunk("This conversation was deleted.", context))
-    except Exception:
-        log.exception("request %s: the turn failed", context.request_id)
-        chunks.put_nowait(error_chunk("Something went wrong on the server.", context, retry=True))
     finally:
         chunks.put_nowait(None)
 
@@ -179,13 +177,3 @@ async def _read(chunks: asyncio.Queue[bytes | None]) -> AsyncIterator[bytes]:
             yield bytes(waiting)
         if chunk is None:
             return
-
-
-def with_request_id(sentence: str, context: RequestContext) -> str:
-    """The sentence as a person reads it, with the id under which the log has the cause."""
-    return f"{sentence} (Request {context.request_id})"
-
-
-def error_chunk(sentence: str, context: RequestContext, *, retry: bool = False) -> bytes:
-    event = ErrorEvent(message=with_request_id(sentence, context), allow_retry=retry)
-    return b"data: " + event.model_dump_json(exclude_none=True).encode() + b"\n\n"

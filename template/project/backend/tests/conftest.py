@@ -4,27 +4,17 @@ import json
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from datetime import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
-from chatkit.types import (
-    AssistantMessageContent,
-    AssistantMessageItem,
-    ThreadItemDoneEvent,
-    ThreadMetadata,
-    ThreadStreamEvent,
-    UserMessageItem,
-)
 
-from app.context import RequestContext
-from app.protocol import ProtocolServer, text_of, title_of
+from app.protocol import ProtocolServer
 from app.routes import create_app
-from app.wiring import PROJECT, Settings, open_store
+from app.wiring import PROJECT, Settings
 
 
 @pytest.fixture
@@ -36,34 +26,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return Settings(_env_file=None)
 
 
-class EchoServer(ProtocolServer):
-    """Answers without a model, for the tests of what is around the answer."""
-
-    async def respond(
-        self,
-        thread: ThreadMetadata,
-        input_user_message: UserMessageItem | None,
-        context: RequestContext,
-    ) -> AsyncIterator[ThreadStreamEvent]:
-        assert input_user_message is not None
-        thread.title = title_of(input_user_message)
-        yield ThreadItemDoneEvent(
-            item=AssistantMessageItem(
-                id=self.store.generate_item_id("message", thread, context),
-                thread_id=thread.id,
-                created_at=datetime.now(),
-                content=[AssistantMessageContent(text=text_of(input_user_message))],
-            )
-        )
-
-
-@pytest.fixture
-def server(settings: Settings) -> ProtocolServer:
-    return EchoServer(open_store(settings))
-
-
 @pytest.fixture
 def chat(settings: Settings, server: ProtocolServer) -> Iterator["Chat"]:
+    """Whoever uses it says with a fixture `server` who answers."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         app = create_app(PROJECT, settings, server)

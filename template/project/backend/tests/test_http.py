@@ -1,8 +1,49 @@
 """What every client may send, and what it gets for it."""
 
+from collections.abc import AsyncIterator
+from datetime import datetime
+
 import httpx
 import pytest
+from chatkit.types import (
+    AssistantMessageContent,
+    AssistantMessageItem,
+    ThreadItemDoneEvent,
+    ThreadMetadata,
+    ThreadStreamEvent,
+    UserMessageItem,
+)
 from conftest import Chat, thread_of
+
+from app.context import RequestContext
+from app.protocol import ProtocolServer, text_of, title_of
+from app.wiring import Settings, open_store
+
+
+class EchoServer(ProtocolServer):
+    """Answers without a model, for the tests of what is around the answer."""
+
+    async def respond(
+        self,
+        thread: ThreadMetadata,
+        input_user_message: UserMessageItem | None,
+        context: RequestContext,
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        assert input_user_message is not None
+        thread.title = title_of(input_user_message)
+        yield ThreadItemDoneEvent(
+            item=AssistantMessageItem(
+                id=self.store.generate_item_id("message", thread, context),
+                thread_id=thread.id,
+                created_at=datetime.now(),
+                content=[AssistantMessageContent(text=text_of(input_user_message))],
+            )
+        )
+
+
+@pytest.fixture
+def server(settings: Settings) -> ProtocolServer:
+    return EchoServer(open_store(settings))
 
 
 def test_the_server_is_alive(chat: Chat) -> None:

@@ -1,0 +1,119 @@
+"""A ChatKitServer whose answers take time: one at a time in each thread, and stopped by leaving."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from chatkit.server import StreamingResult
+from chatkit.types import (
+    ChatKitReq,
+    ClientToolCallItem,
+    NonStreamingReq,
+    StreamingReq,
+    StructuredInputItem,
+    ThreadCreatedEvent,
+    ThreadsAddClientToolOutputReq,
+    ThreadsAddStructuredInputReq,
+    ThreadsDeleteReq,
+    ThreadStreamEvent,
+    ThreadsUpdateReq,
+    is_streaming_req,
+)
+from starlette.responses import Response
+
+from app.context import RequestContext
+from app.protocol import ProtocolServer, Refused, thread_id_of
+from app.store import BaseStore
+from app.turns import Turns
+
+
+class TurnServer(ProtocolServer):
+    """A ProtocolServer that keeps turns, renames and deletions from getting in each other's way."""
+
+    def __init__(self, store: BaseStore) -> None:
+        super().__init__(store)
+        self.turns = Turns()
+
+    async def start(self) -> None:
+        await super().start()
+        self.turns.start()
+
+    async def close(self) -> None:
+        await self.turns.close()
+        await super().close()
+
+    def response(self, result: StreamingResult, context: RequestContext) -> Response:
+        return self.turns.answer(result.json_events, context)
+
+    async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
+        match request:
+            case ThreadsUpdateReq():
+                thread_id = request.params.thread_id
+                async with self.turns.changing(thread_id):
+                    answer = await super().answer(request, context)
+                    self.turns.renamed(thread_id, request.params.title)
+                return answer
+            case ThreadsDeleteReq():
+                thread_id = request.params.thread_id
+                self.turns.stop(thread_id)
+                await self.turns.begin(thread_id, context)
+                try:
+                    async with self.turns.changing(thread_id):
+                        return await super().answer(request, context)
+                finally:
+                    self.turns.end(thread_id)
+            case _:
+                return await super().answer(request, context)
+
+    async def begin(
+        self, request: StreamingReq, context: RequestContext
+    ) -> AsyncGenerator[bytes, None]:
+        thread_id = thread_id_of(request)
+        if thread_id is not None:
+            await self.turns.begin(thread_id, context)
+        try:
+            await self.check(request, context)
+        except BaseException:
+            if thread_id is not None:
+                self.turns.end(thread_id)
+            raise
+        return self.encoded(self._turn(request, thread_id, context), context)
+
+    async def _turn(
+        self, request: StreamingReq, thread_id: str | None, context: RequestContext
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
+        try:
+            async with aclosing(self._process_streaming_impl(request, context)) as events:
+                async for event in events:
+                    if isinstance(event, ThreadCreatedEvent):
+                        await self.turns.begin(event.thread.id, context)
+                        thread_id = event.thread.id
+                    yield event
+        finally:
+            if thread_id is not None:
+                self.turns.end(thread_id)
+
+    async def check(self, request: ChatKitReq, context: RequestContext) -> None:
+        """Also what only the thread's one writer can know. The SDK does not enforce it."""
+        thread_id = thread_id_of(request)
+        if thread_id is not None and is_streaming_req(request):
+            status = (await self.store.load_thread(thread_id, context)).status
+            if status.type != "active":
+                reason = f" {status.reason}" if status.reason else ""
+                raise Refused(f"This conversation is {status.type}.{reason}", 409)
+        await super().check(request, context)
+        match request:
+            case ThreadsAddStructuredInputReq(params=params):
+                question = await self.store.load_item(params.thread_id, params.item_id, context)
+                if isinstance(question, StructuredInputItem) and question.status != "pending":
+                    raise Refused("This question has been answered already.", 409)
+            case ThreadsAddClientToolOutputReq(params=params):
+                newest = await self.store.load_thread_items(
+                    params.thread_id, None, 1, "desc", context
+                )
+                match newest.data:
+                    case [ClientToolCallItem(status="pending")]:
+                        pass
+                    case _:
+                        raise Refused("No client tool call is waiting for an output.", 409)
+            case _:
+                pass
