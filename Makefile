@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 
-.PHONY: help demo test lint lines constraints clean
+.PHONY: help demo test lint lines screenshot constraints clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -18,6 +18,9 @@ lint: ## Check style and types
 
 lines: ## Count the lines of each level, for README.md
 	@$(PYTHON) scripts/dev.py lines
+
+screenshot: ## Take README.md's picture of the chat page
+	@$(PYTHON) scripts/dev.py screenshot
 
 constraints: ## Compile the tested versions anew
 	@$(PYTHON) scripts/dev.py constraints

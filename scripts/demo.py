@@ -26,7 +26,7 @@ DEMO = ROOT / "build" / "demo"
 BACKEND = DEMO / "backend"
 VENV = BACKEND / ".venv"
 PORT = 8000
-QUESTION = "What is a rainbow? Answer in one sentence."
+QUESTION = "What is a rainbow?"
 READY_SECONDS = 120
 
 
@@ -162,11 +162,11 @@ def invite(address: str) -> None:
     quoted = '"' + body.replace('"', '\\"') + '"' if os.name == "nt" else f"'{body}'"
     print(
         f"""
-Ready. The chat's address, for any ChatKit frontend:
+Ready. The chat, in a browser:
 
-    {address}/chatkit
+    {address}
 
-A first question, from another terminal ("{QUESTION}"):
+A first question to ask: {QUESTION} Or from another terminal:
 
     curl -N {address}/chatkit -H "Content-Type: application/json" -d {quoted}
 

@@ -53,6 +53,12 @@ def lines(args: Sequence[str]) -> int:
     return run_python("-m", "scripts.lines", *args)
 
 
+def screenshot(args: Sequence[str]) -> int:
+    """Take the README's picture of the chat page anew, in a real browser."""
+    prepare_all()
+    return run_python("-m", "scripts.screenshot", *args)
+
+
 def constraints(args: Sequence[str]) -> int:
     """Compile the tested versions anew: template/constraints.in to constraints.txt."""
     prepare_all()
@@ -73,6 +79,7 @@ COMMANDS = {
     "test": test,
     "lint": lint,
     "lines": lines,
+    "screenshot": screenshot,
     "constraints": constraints,
 }
 

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,8 +43,18 @@ def load_project(project: Path, env: Mapping[str, str]) -> ModuleType:
 class Backend:
     """A project's app under uvicorn in a thread of its own. Use it as a context manager."""
 
-    def __init__(self, project: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        project: Path,
+        env: Mapping[str, str],
+        server: Callable[[ModuleType], Any] | None = None,
+    ) -> None:
+        """`server` makes another ChatKit server than the project's own, out of its modules."""
         self.main = load_project(project, env)
+        if server is not None:
+            main: Any = self.main
+            main.server = server(self.main)
+            main.app = main.create_app(main.PROJECT, main.settings, main.server)
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self._server = uvicorn.Server(

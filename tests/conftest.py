@@ -4,7 +4,9 @@ import os
 from collections.abc import Generator, Iterator
 
 import pytest
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
+from tests.chromium import launched
 from tests.standins import StandIn
 
 
@@ -25,3 +27,18 @@ def standin() -> Iterator[StandIn]:
     """A provider that says what the test wrote."""
     with StandIn() as provider:
         yield provider
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    running = launched(playwright)
+    if running is None:
+        pytest.skip("There is no Chromium here: install it, or say where it is with CHROMIUM=…")
+    yield running
+    running.close()

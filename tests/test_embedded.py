@@ -267,7 +267,7 @@ def test_closing_while_it_answers_does_not_hang(file: Path) -> None:
 def test_ctrl_c_still_reaches_python(file: Path) -> None:
     # Some releases of xllamacpp take SIGINT and SIGTERM for themselves.
     ended = run_alone(
-        "import signal\n"
+        "import signal, time\n"
         "from app.model_embedded import EmbeddedSource\n"
         "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
         f"source = EmbeddedSource({NAME!r}, timeout=60)\n"
@@ -275,6 +275,7 @@ def test_ctrl_c_still_reaches_python(file: Path) -> None:
         "for number in (signal.SIGINT, signal.SIGTERM):\n"
         "    try:\n"
         "        signal.raise_signal(number)\n"
+        "        time.sleep(2)\n"
         "    except KeyboardInterrupt:\n"
         "        print('heard')\n"
         # Not closed, as when the process ends in a way that nobody thought of.

@@ -32,8 +32,26 @@ ALWAYS = {
     ".gitignore",
     "README.md",
     "backend/app/__init__.py",
+    "backend/app/chat_page.py",
     "backend/app/context.py",
     "backend/app/debug.py",
+    "backend/app/page/composer.js",
+    "backend/app/page/conversation.js",
+    "backend/app/page/dom.js",
+    "backend/app/page/handlers.js",
+    "backend/app/page/index.html",
+    "backend/app/page/items.js",
+    "backend/app/page/main.js",
+    "backend/app/page/markdown.css",
+    "backend/app/page/markdown.js",
+    "backend/app/page/official.html",
+    "backend/app/page/official.js",
+    "backend/app/page/panel.js",
+    "backend/app/page/protocol.js",
+    "backend/app/page/style.css",
+    "backend/app/page/threads.js",
+    "backend/app/page/widgets.css",
+    "backend/app/page/widgets.js",
     "backend/app/protocol.py",
     "backend/app/routes.py",
     "backend/app/settings.py",
@@ -177,12 +195,12 @@ def test_no_jinja_is_left(combination: Combination) -> None:
     for name, path in files_of(project_of(combination)).items():
         text = path.read_text(encoding="utf-8")
         for residue in ("{{", "{%", "#%"):
-            if residue == "{{" and name.endswith(".py"):
-                # f-strings double their braces.
+            if residue == "{{" and name.endswith((".py", ".js")):
+                # f-strings double their braces, and so do the types of JSDoc.
                 continue
             assert residue not in text, f"{name}: {residue}"
         # JSON in a README ends with braces.
-        if not name.endswith((".md", ".py")):
+        if not name.endswith((".md", ".py", ".js")):
             assert "}}" not in text, name
 
 
@@ -222,8 +240,18 @@ def test_no_module_is_left_over(combination: Combination) -> None:
     project = project_of(combination)
     imported = imports_of(project)
     for name in files_of(project):
-        if name.startswith("backend/app/") and not name.endswith("__init__.py"):
+        if re.fullmatch(r"backend/app/(?!__init__)\w+\.py", name):
             assert name.removeprefix("backend/").removesuffix(".py").replace("/", ".") in imported
+
+
+@EVERY
+def test_no_file_of_the_page_is_left_over(combination: Combination) -> None:
+    files = files_of(project_of(combination))
+    page = {name: path for name, path in files.items() if name.startswith("backend/app/page/")}
+    users = [path for name, path in files.items() if name in page or name.endswith("chat_page.py")]
+    for name, path in page.items():
+        others = [user.read_text(encoding="utf-8") for user in users if user != path]
+        assert any(Path(name).name in text for text in others), name
 
 
 @EVERY

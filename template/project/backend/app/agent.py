@@ -13,6 +13,13 @@ You are a helpful assistant. Answer in the user's language, briefly, in Markdown
 When a tool can find something out, use it instead of guessing.
 """
 
+# What the chat page offers to begin with.
+STARTERS = (
+    "What can you do?",
+    "What time is it in Tokyo, and is that a good time to call?",
+    "Explain server-sent events with a short example in Python.",
+)
+
 
 @function_tool
 async def current_time(time_zone: str) -> str:

@@ -19,6 +19,9 @@ from app.protocol import ProtocolServer, text_of, title_of
 class HelloServer(ProtocolServer):
     """Answers every message without a model: it greets, and says what it heard."""
 
+    answered_by = "hello.py, without a model"
+    starters = ("Hello!", "Is anybody there?", "What did I just write?")
+
     async def respond(
         self,
         thread: ThreadMetadata,

@@ -43,11 +43,8 @@ class ModelSource(ABC):
 
     async def get(self) -> Model:
         """The model, as soon as it is loaded. Raises ModelUnavailable with a sentence."""
-        if self.missing is not None:
-            raise ModelUnavailable(
-                f"No model can answer yet: {self.missing} is not set. "
-                f"Put {self.missing}=… into the file .env at the project's root and restart."
-            )
+        if hint := self.hint():
+            raise ModelUnavailable(hint)
         self.start()
         assert self._loading is not None
         try:
@@ -59,6 +56,15 @@ class ModelSource(ABC):
             raise ModelUnavailable(
                 "The model could not be loaded. The server's log has the cause."
             ) from None
+
+    def hint(self) -> str | None:
+        """The sentence about the setting that is missing, or None."""
+        if self.missing is None:
+            return None
+        return (
+            f"No model can answer yet: {self.missing} is not set. "
+            f"Put {self.missing}=… into the file .env at the project's root and restart."
+        )
 
     def not_ready(self) -> str | None:
         """What keeps the model from answering, or None."""

@@ -1,7 +1,7 @@
 """The ChatKit protocol, made strict: what is wrong is refused before anything is stored."""
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
@@ -75,6 +75,17 @@ class ProtocolServer(ChatKitServer[RequestContext]):
     Subclasses write `respond`, and `start`, `close` and `not_ready` where they hold something.
     """
 
+    answered_by = "no model"
+    """Who answers, for the eyes of the person at the chat."""
+    starters: Sequence[str] = ()
+    """First messages that show what this server can do."""
+    models: Sequence[str] = ()
+    """The models that a message may choose from, as its inference_options.model."""
+
+    def hint(self) -> str | None:
+        """What the person at the chat should know before the first message, or None."""
+        return None
+
     def __init__(self, store: BaseStore) -> None:
         super().__init__(store)
         self._open_store, self._close_store = store.open, store.close
@@ -129,10 +140,8 @@ class ProtocolServer(ChatKitServer[RequestContext]):
     async def check(self, request: ChatKitReq, context: RequestContext) -> None:
         """Raise Refused or NotFoundError for what cannot be done."""
         kind = type(request)
-        if kind in OPTIONAL:
-            method, sentence = OPTIONAL[kind]
-            if getattr(type(self), method) is getattr(ChatKitServer, method):
-                raise Refused(sentence)
+        if kind in OPTIONAL and not self.has(OPTIONAL[kind][0]):
+            raise Refused(OPTIONAL[kind][1])
         for item_id in item_ids_of(request):
             item = await self.store.load_item(str(thread_id_of(request)), item_id, context)
             if kind in ABOUT and not isinstance(item, ABOUT[kind][0]):
@@ -152,6 +161,10 @@ class ProtocolServer(ChatKitServer[RequestContext]):
                     raise Refused("params.title: a title needs at least one character.")
             case _:
                 pass
+
+    def has(self, method: str) -> bool:
+        """Whether this server has its own version of a method that ChatKitServer leaves open."""
+        return getattr(type(self), method) is not getattr(ChatKitServer, method)
 
     async def encoded(
         self, events: AsyncGenerator[ThreadStreamEvent, None], context: RequestContext

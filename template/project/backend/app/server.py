@@ -7,7 +7,7 @@ from agents import Agent, RunConfig, Runner, set_tracing_disabled
 from chatkit.agents import AgentContext
 from chatkit.types import ThreadMetadata, ThreadStreamEvent, UserMessageItem
 
-from app.agent import agent
+from app.agent import STARTERS, agent
 from app.context import RequestContext
 from app.history import model_input
 from app.model import ModelSource
@@ -23,6 +23,8 @@ set_tracing_disabled(True)
 class AgentServer(TurnServer):
     """Answers with the agent, which remembers the thread."""
 
+    starters = STARTERS
+
     def __init__(
         self,
         store: BaseStore,
@@ -36,6 +38,7 @@ class AgentServer(TurnServer):
     ) -> None:
         super().__init__(store)
         self.model = model
+        self.answered_by = model.name
         self.agent = agent
         self.model_timeout = model_timeout
         self.history_items = history_items
@@ -52,6 +55,9 @@ class AgentServer(TurnServer):
 
     async def not_ready(self) -> str | None:
         return await super().not_ready() or self.model.not_ready()
+
+    def hint(self) -> str | None:
+        return self.model.hint()
 
     async def respond(
         self,

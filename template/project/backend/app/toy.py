@@ -24,6 +24,8 @@ NOTICE = (
 class ToyServer(AgentServer):
     """Answers like AgentServer, without tools, and begins each new thread with NOTICE."""
 
+    starters = ("Who are you?", "Tell me a short story about a lighthouse.", "What is the sea?")
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Takes what AgentServer takes."""
         super().__init__(*args, **kwargs)

@@ -1,5 +1,6 @@
 """What every client may send, and what it gets for it."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime
 
@@ -17,7 +18,7 @@ from conftest import Chat, thread_of
 
 from app.context import RequestContext
 from app.protocol import ProtocolServer, text_of, title_of
-from app.wiring import Settings, open_store
+from app.wiring import PROJECT, Settings, open_store
 
 
 class EchoServer(ProtocolServer):
@@ -93,3 +94,12 @@ def test_a_thread_is_listed_renamed_and_deleted(chat: Chat) -> None:
 def test_another_site_cannot_use_the_visitor_s_browser(chat: Chat) -> None:
     response = chat.http.post("/chatkit", json={}, headers={"Origin": "https://evil.example"})
     assert response.status_code == 403
+
+
+def test_the_chat_page_lets_nothing_in_from_elsewhere(chat: Chat) -> None:
+    page = chat.http.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    for file in re.findall(r'"(page/[\w.]+)"', page.text):
+        assert chat.http.get(f"/{file}").status_code == 200
+    assert chat.http.get("/page/about.json").json()["name"] == PROJECT

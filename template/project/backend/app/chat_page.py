@@ -1,0 +1,77 @@
+"""The chat page at /: plain files in app/page/, served under a policy that lets nothing else in."""
+
+from pathlib import Path
+
+from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from app.protocol import ProtocolServer
+
+PAGE = Path(__file__).with_name("page")
+
+# Whatever a model writes, it cannot become script, nor reach another host: not even by an image,
+# whose address could carry a conversation away.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+# OpenAI's own component needs its host, and a page to itself.
+OPENAI = "https://*.openai.com"
+OFFICIAL_POLICY = (
+    f"default-src 'none'; script-src 'self' {OPENAI}; style-src 'self' 'unsafe-inline'; "
+    f"img-src 'self' data: blob: {OPENAI}; connect-src 'self' {OPENAI}; frame-src {OPENAI}; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    # Asked for anew each time, and sent only if it has changed: an update must be seen.
+    "Cache-Control": "no-cache",
+}
+
+
+def add_chat_page(app: FastAPI, name: str, server: ProtocolServer) -> None:
+    """Serve the page at / and what it needs below /page/."""
+
+    @app.api_route("/", methods=["GET", "HEAD"])
+    async def page() -> Response:
+        return FileResponse(
+            PAGE / "index.html", headers=HEADERS | {"Content-Security-Policy": POLICY}
+        )
+
+    @app.api_route("/official", methods=["GET", "HEAD"])
+    async def official() -> Response:
+        return FileResponse(
+            PAGE / "official.html", headers=HEADERS | {"Content-Security-Policy": OFFICIAL_POLICY}
+        )
+
+    @app.get("/page/about.json")
+    async def about() -> Response:
+        """What the page cannot know: the project, who answers, and what the server offers."""
+        return JSONResponse(
+            {
+                "name": name,
+                "model": server.answered_by,
+                "hint": server.hint(),
+                "starters": server.starters,
+                "offers": {
+                    "attachments": server.attachment_store is not None,
+                    "feedback": server.has("add_feedback"),
+                    "models": server.models,
+                },
+            },
+            headers=HEADERS,
+        )
+
+    app.mount("/page", PageFiles(directory=PAGE))
+
+
+class PageFiles(StaticFiles):
+    """The page's scripts and styles."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers.update(HEADERS)
+        return response

@@ -1,0 +1,194 @@
+// Markdown as DOM nodes; HTML in it stays text. Input may be hostile: blocks nest no deeper than
+// this, and every expression is linear.
+const DEEPEST = 16;
+
+const join = (parts, flags) => new RegExp(parts.map((part) => part.source).join(""), flags);
+
+const BLOCK = join([
+  /^\s*(?<fence>`{3,}(?=[^`]*$)|~{3,})\s*(?<language>\S*)/,
+  /|^\s*(?<level>#{1,6})(?<heading>\s[^]*|$)/,
+  /|^\s*(?<rule>[-*_])\s*(?:\k<rule>\s*){2,}$/,
+  /|^\s*(?<quote>>) ?/,
+  // "1986. A good year" is no item.
+  /|^\s*(?<marker>[-+*]|\d{1,3}[.)])(?:\s+|$)/,
+]);
+const TABLE = /^(?=.*-)(?=.*\|)[\s|:-]+$/;
+const TASK = /^\s*\[[ xX]\]\s+(?=\S)/;
+// None may hold its like, which bounds how deep they nest.
+const INLINE = join([
+  /(?<hard>(?<! ) {2,}|\\)\n|\\(?<escaped>[!-/:-@[-`{-~])/,
+  /|(?<!`)(?<ticks>`+)(?!`)(?<code>[^]*?[^`])\k<ticks>(?!`)/,
+  /|<(?<auto>(?:https?:|mailto:)[^\s<>]+)>/,
+  /|\b(?<bare>https?:\/\/(?:[^\s<>[\]`"()]|\([^\s()]*\))+(?<![?!.,:;*_~']))/,
+  /|!?\[(?<label>(?:\\[^]|`[^`]*`|\[[^[\]]*\]|[^[\]\\`])*)\]/,
+  /\(<?(?<target>(?:[^\s()<>]|\([^\s()]*\))*)>?(?:\s+"(?<title>[^"]*)")?\s*\)/,
+  /|(?<two>\*\*|~~)(?=\S)(?:\\[^]|`[^`]*`|(?!\k<two>(?!\*))[^\\`])+?(?<=\S)\k<two>(?!\*)/,
+  /|\*(?=[^\s*])(?:\\[^]|`[^`]*`|[^\\`*]|\*\*)+?(?<=\S)\*(?!\*)/,
+  /|(?<!\w)(?<low>_{1,3})(?=[^\s_])(?:\\[^]|`[^`]*`|[^\\`_]|(?<=\w)_+(?=\w))+?(?<=\S)\k<low>(?!\w)/,
+  /|(?<plain>`+|\*+|_+|~+)/,
+], "gu");
+
+function make(tag, fields, ...children) {
+  const element = Object.assign(document.createElement(tag), fields);
+  element.append(...children);
+  return element;
+}
+
+function link(address, label, title = "") {
+  const clean = address.replace(/[\s\p{Cc}]/gu, "");
+  const { protocol, href } = URL.canParse(clean) ? new URL(clean) : {};
+  if (!/^(https?|mailto):$/.test(protocol)) return label;
+  return make("a", { href, title, target: "_blank", rel: "noopener noreferrer nofollow" },
+    label.textContent ? label : href);
+}
+
+function inline(text, linked) {
+  const out = new DocumentFragment();
+  let done = 0;
+  for (const { 0: token, index, groups } of text.matchAll(INLINE)) {
+    const { hard, escaped, code, auto, bare = auto, label, target, title, plain } = groups;
+    let node = escaped ?? plain;
+    if (hard) node = make("br");
+    if (code) node = make("code", {}, code.replace(/^\s([^]+)\s$/, "$1"));
+    if (bare) node = linked ? bare : link(bare, new Text(bare));
+    if (label !== undefined) {
+      // Images too: the page's policy bars those of other hosts.
+      node = inline(label, true);
+      if (!linked) node = link(target.replace(/\\(?=[!-~])/g, ""), node, title);
+    }
+    if (!node) {
+      const size = token[1] === token[0] ? 2 : 1;
+      const tag = token[0] === "~" ? "del" : size > 1 ? "strong" : "em";
+      node = make(tag, {}, inline(token.slice(size, -size), linked));
+    }
+    out.append(text.slice(done, index), node);
+    done = index + token.length;
+  }
+  out.append(text.slice(done));
+  return out;
+}
+
+function code(language, source) {
+  const onclick = async ({ target }) => {
+    await navigator.clipboard.writeText(source);
+    target.textContent = "Copied";
+  };
+  return make("figure", {},
+    make("figcaption", {}, language, make("button", { type: "button", onclick }, "Copy")),
+    make("pre", { tabIndex: 0 }, make("code", {}, source)));
+}
+
+const cells = (line) => line.trim().replace(/^\||(?<!\\)\|$/g, "").split(/(?<!\\)\|/)
+  .map((cell) => cell.trim().replaceAll("\\|", "|"));
+
+function table([header, rule, ...rows]) {
+  const element = make("table");
+  const sides = cells(rule).map((cell) =>
+    !cell.endsWith(":") ? "" : cell[0] === ":" ? "center" : "right");
+  [header, ...rows].forEach((line, n) => {
+    const row = element.insertRow();
+    cells(line).forEach((cell, i) =>
+      row.append(make(n ? "td" : "th", { className: sides[i] ?? "" }, inline(cell))));
+  });
+  return make("div", { tabIndex: 0, role: "group", ariaLabel: "Table" }, element);
+}
+
+const indent = (line) => line.search(/\S|$/);
+
+function list(first, kind, take, depth) {
+  const items = [];
+  let deep = Infinity;
+  const add = (tabbed) => {
+    const line = tabbed.replaceAll("\t", "    ");
+    const { 0: head, groups } = BLOCK.exec(line) ?? {};
+    if (!line.trim() || indent(line) >= deep) return items.at(-1).push(line.slice(deep));
+    if (groups?.marker?.at(-1) !== kind.at(-1)) return false;
+    deep = Math.min(deep, indent(line) + 2);
+    return items.push([line.slice(head.length).padStart(line.length - deep)]);
+  };
+  add(first);
+  take(add);
+  return () => {
+    const element = kind[1] ? make("ol", { start: parseInt(kind) }) : make("ul");
+    for (const [line, ...more] of items) {
+      const item = fill(make("li"), [line.replace(TASK, ""), ...more], depth);
+      if (TASK.test(line)) {
+        const defaultChecked = line.trim()[1] !== " ";
+        item.firstChild.prepend(
+          make("input", { type: "checkbox", disabled: true, defaultChecked, ariaLabel: "Done" }));
+      }
+      element.append(item);
+    }
+    return element;
+  };
+}
+
+function* blocks(lines, depth) {
+  let from, at = 0;
+  const take = (test) => {
+    while (at < lines.length && test(lines[at])) at++;
+    return lines.slice(from, at);
+  };
+  while (at < lines.length) {
+    const line = lines[from = at++];
+    if (!line.trim()) continue;
+    const { fence, language, level, heading, rule, quote, marker } = BLOCK.exec(line)?.groups ?? {};
+    let draw;
+    if (fence) {
+      const [, ...body] = take((text) => text.trim() !== fence)
+        .map((text) => text.slice(Math.min(indent(text), indent(line))));
+      at++;
+      draw = () => code(language, body.join("\n"));
+    } else if (level) {
+      draw = () => make(`h${Math.min(level.length + 2, 6)}`, {}, inline(heading));
+    } else if (rule) {
+      draw = () => make("hr");
+    } else if (quote && depth < DEEPEST) {
+      const inner = take((text) => /^\s*>/.test(text)).map((text) => text.replace(BLOCK, ""));
+      draw = () => fill(make("blockquote"), inner, depth + 1);
+    } else if (marker && depth < DEEPEST) {
+      draw = list(line, marker, take, depth + 1);
+    } else if (TABLE.test(lines[at])) {
+      at++;
+      const rows = take((text) => text.includes("|") && !BLOCK.test(text));
+      draw = () => table(rows);
+    } else {
+      const text = take((text) => text.trim() && !BLOCK.test(text) && !TABLE.test(lines[at + 1]));
+      draw = () => make("p", {}, inline(text.join("\n")));
+    }
+    yield { source: lines.slice(from, at).join("\n"), draw };
+  }
+}
+
+// Keeps the children drawn from the same source before.
+function fill(parent, lines, depth = 0) {
+  const old = [...parent.children];
+  let i = 0;
+  for (const { source, draw } of blocks(lines, depth)) {
+    const before = old[i++];
+    if (before?.source === source) continue;
+    const node = Object.assign(draw(), { source });
+    // Nested, it would hide text from the outermost.
+    if (!depth) node.dir = "auto";
+    if (before) before.replaceWith(node);
+    else parent.append(node);
+  }
+  for (const rest of old.slice(i)) rest.remove();
+  return parent;
+}
+
+/** Takes a short text, gives a DocumentFragment. */
+export const markdown = (text) => fill(new DocumentFragment(), text.split("\n"));
+
+/** Markdown text in an element, redrawn as it grows. */
+export class Markdown {
+  constructor(element) {
+    this.element = element;
+    element.classList.add("markdown");
+  }
+
+  /** Takes the whole text so far; redraws the blocks that changed. */
+  set(text) {
+    fill(this.element, text.split("\n"));
+  }
+}
