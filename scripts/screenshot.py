@@ -45,10 +45,11 @@ def main() -> int:
             Answer(Text("In Tokyo it is **Friday, 18:30**: the working day is ending.")),
             Answer(Text(ANSWER.splitlines(keepends=True)), delay=0.02),
         )
+        quiet = {"LOG_LEVEL": "WARNING"}
         browser = launched(playwright)
         if browser is None:
             give_up("There is no Chromium here: install it, or say where it is with CHROMIUM=…")
-        with Backend(project, environment("gemini", provider, folder)) as backend:
+        with Backend(project, quiet | environment("gemini", provider, folder)) as backend:
             backend.ready()
             page = browser.new_page(viewport={"width": 1240, "height": 780}, device_scale_factor=2)
             page.goto(backend.url)
