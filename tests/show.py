@@ -55,10 +55,13 @@ DELTAS = 5000
 def counter(count: int, label: str = "Add one") -> WidgetRoot:
     """A card with a number, a button, and a form that sends a name."""
     rename = ActionConfig(type="rename", payload={"from": "form"})
+    paint = ActionConfig(type="paint", payload={"colour": "red"}, handler="client")
     return Card(
         children=[
             Text(id="count", value=f"Count: {count}"),
             Button(label=label, onClickAction=ActionConfig(type="add", payload={"count": count})),
+            Button(label="Paint", onClickAction=paint),
+            Button(label="Check", onClickAction=ActionConfig(type="check", streaming=False)),
             Form(
                 onSubmitAction=rename,
                 children=[
@@ -277,6 +280,9 @@ def show_server(main: ModuleType, url: Callable[[], str]) -> Any:
             context: RequestContext,
         ) -> SyncCustomActionResponse:
             self.actions.append((action.type, action.payload))
+            assert sender is not None
+            sender.widget = counter(99)
+            await self.store.save_item(thread.id, sender, context)
             return SyncCustomActionResponse(updated_item=sender)
 
     return ShowServer()

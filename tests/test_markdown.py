@@ -33,6 +33,11 @@ def tab(browser: Browser) -> Iterator[Page]:
     with Backend(render(level=1, store="memory"), {}) as backend:
         context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
         tab = context.new_page()
+        # The page itself would wake up in the middle of it.
+        tab.route(
+            "**/page/main.js",
+            lambda route: route.fulfill(content_type="text/javascript", body=""),
+        )
         tab.goto(backend.url)
         tab.evaluate(HARNESS)
         yield tab

@@ -3,6 +3,7 @@
 import itertools
 import re
 import shlex
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.backend import Backend, message
 from tests.providers import talking_to
-from tests.render import render
+from tests.render import render, render_into
 from tests.show import DELTAS, show_server
 from tests.standins import Answer, HttpError, StandIn, Text
 
@@ -335,6 +336,31 @@ def test_a_widget_s_button_acts_and_its_form_sends_what_was_typed(
     ]
     page.reload()
     expect(visitor.log.get_by_text("Count: 2")).to_be_visible()
+
+
+def test_a_widget_s_action_may_be_the_page_s_own_or_answered_at_once(
+    page: Page, show: Backend
+) -> None:
+    visitor = Visitor(page, show.url).open()
+    visitor.say("Show a widget")
+    visitor.button("Paint").click()
+    expect(visitor.alert).to_contain_text("page/handlers.js has no action paint")
+    visitor.button("Check").click()
+    expect(visitor.log.get_by_text("Count: 99")).to_be_visible()
+    assert [kind for kind, _ in show.main.server.actions] == ["check"]
+
+    page.route(
+        "**/page/handlers.js",
+        lambda route: patched(
+            route,
+            "export const actions = {",
+            "export const actions = { paint: ({ colour }) => (document.body.title = colour),",
+        ),
+    )
+    page.reload()
+    visitor.button("Paint").click()
+    expect(page.locator("body")).to_have_attribute("title", "red")
+    expect(visitor.alert).to_have_count(0)
 
 
 def test_client_tools_are_run_in_the_page_one_after_the_other(page: Page, show: Backend) -> None:
@@ -687,6 +713,20 @@ def test_the_page_lets_nothing_in_and_stays_small(show: Backend) -> None:
     assert size < MOST_BYTES
     assert show.http.get("/page/../main.py").status_code == 404
     assert show.http.get("/page/%2e%2e/%2e%2e/main.py").status_code == 404
+
+
+def test_a_project_without_the_page_works(tmp_path: Path) -> None:
+    project = render_into(tmp_path / "myapp", level=1, store="memory")
+    app = project / "backend" / "app"
+    shutil.rmtree(app / "page")
+    (app / "chat_page.py").unlink()
+    lines = (app / "routes.py").read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if "chat_page" not in line]
+    assert len(lines) - len(kept) == 2
+    (app / "routes.py").write_text("".join(kept), encoding="utf-8")
+    with Backend(project, {}) as backend:
+        assert backend.say("Is it on?").text == "Hello! You wrote: Is it on?"
+        assert backend.http.get("/").status_code == 404
 
 
 def test_the_official_component_is_one_link_away(page: Page, show: Backend) -> None:

@@ -90,7 +90,10 @@ export class Conversation {
 
   async act(item, action) {
     const { type, payload, handler, streaming } = action;
-    if (handler === "client") return actions[type]?.(payload, item);
+    if (handler === "client") {
+      if (!actions[type]) return this.fail(`page/handlers.js has no action ${type}.`);
+      return actions[type](payload, item);
+    }
     const params = { item_id: item.id, action: { type, payload } };
     if (streaming !== false) return this.run("threads.custom_action", params);
     params.thread_id = this.thread.id;
