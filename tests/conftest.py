@@ -29,13 +29,15 @@ def standin() -> Iterator[StandIn]:
         yield provider
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it is open, its event loop runs in the tests' own thread, and no
+# other test could run one.
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     running = launched(playwright)
     if running is None:

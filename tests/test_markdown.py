@@ -591,17 +591,8 @@ def test_a_hostile_text_does_not_freeze_the_page(tab: Page, name: str) -> None:
         assert shown >= min(letters, 1) * letters * 0.2
 
 
-@pytest.mark.parametrize(
-    "unit",
-    [
-        "A **short** paragraph with a [link](https://x.org).\n\n",
-        "    some code\n",
-        "words without an end ",
-    ],
-)
-def test_a_long_stream_redraws_only_what_changed(tab: Page, unit: str) -> None:
-    start = "```\n" if unit.startswith("  ") else ""
-    text = start + unit * (200_000 // len(unit))
+def test_a_long_stream_redraws_only_what_changed(tab: Page) -> None:
+    text = "A **short** paragraph with a [link](https://x.org).\n\n" * 4_000
     whole, median = tab.evaluate(
         """(text) => {
             const timed = (draw) => {

@@ -6,11 +6,11 @@ import time
 import typing
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from scripts.dev import TEMPLATE
 from tests.backend import Backend
@@ -23,6 +23,7 @@ with warnings.catch_warnings():
 
 SOURCE = TEMPLATE / "project" / "backend" / "app" / "page" / "widgets.js"
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAUEBAAAACwAAAAAAQABAAACAkQBADs="
+Given = pydantic.BaseModel | dict[str, Any]
 HARNESS = """async () => {
   const { Widget } = await import("./page/widgets.js");
   document.body.replaceChildren(document.createElement("main"));
@@ -72,12 +73,14 @@ def page(browser: Browser, base: str) -> Iterator[Page]:
     page.goto(base)
     page.evaluate(HARNESS)
     yield page
-    assert page.evaluate("problems") == []
-    assert [url for url in asked if not url.startswith((base, "data:", "blob:"))] == []
+    problems = page.evaluate("problems")
     page.close()
+    # Whatever a test does to a widget: no error, no breach of the policy, no other host asked.
+    assert problems == []
+    assert [url for url in asked if not url.startswith((base, "data:", "blob:"))] == []
 
 
-def until(page: Page, condition: Any) -> None:
+def until(page: Page, condition: str) -> None:
     """As page.wait_for_function, which needs the eval() that the policy forbids."""
     for _ in range(60):
         if page.evaluate(condition):
@@ -86,35 +89,39 @@ def until(page: Page, condition: Any) -> None:
     raise AssertionError(condition)
 
 
-def dump(widget: Any) -> Any:
-    return (
-        widget.model_dump(mode="json", exclude_none=True)
-        if isinstance(widget, pydantic.BaseModel)
-        else widget
-    )
+def dump(widget: Given) -> dict[str, Any]:
+    if isinstance(widget, pydantic.BaseModel):
+        return widget.model_dump(mode="json", exclude_none=True)
+    return widget
 
 
-def show(page: Page, widget: Any) -> Any:
+def show(page: Page, widget: Given) -> Locator:
     page.evaluate("(root) => show(root)", dump(widget))
     return page.locator(".widget").last
 
 
-def acts(page: Page) -> Any:
-    return page.evaluate("acts")
+def redraw(page: Page, widget: Given) -> None:
+    page.evaluate("(root) => w.setRoot(root)", dump(widget))
 
 
-def action(type: Any = "go", payload: Any = None, **more: Any) -> Any:
+def acts(page: Page) -> list[dict[str, Any]]:
+    sent: list[dict[str, Any]] = page.evaluate("acts")
+    return sent
+
+
+def action(type: str = "go", payload: Any = None, **more: Any) -> ActionConfig:
     return ActionConfig(type=type, payload=payload, **more)
 
 
-def card(*children: Any, **more: Any) -> Any:
+def card(*children: pydantic.BaseModel, **more: Any) -> W.Card:
     return W.Card(children=list(children), **more)
 
 
 # Every component
 
 
-def samples() -> Any:
+def samples() -> dict[str, tuple[pydantic.BaseModel, list[str] | str]]:
+    """One of each component with what is to be seen of it: words, or else a selector."""
     one = W.Text(value="inside")
     return {
         "Card": (
@@ -188,7 +195,7 @@ def samples() -> Any:
     }
 
 
-def component_classes() -> Any:
+def component_classes() -> dict[str, type[W.WidgetComponentBase]]:
     return {
         n: c
         for n, c in vars(W).items()
@@ -199,7 +206,7 @@ def component_classes() -> Any:
 
 
 @pytest.mark.parametrize("name", sorted(component_classes()))
-def test_every_component_of_the_sdk_is_drawn(page: Page, name: Any) -> None:
+def test_every_component_of_the_sdk_is_drawn(page: Page, name: str) -> None:
     known = samples()
     assert name in known, f"{name} is new in ChatKit: draw it in widgets.js and add it here"
     widget, shows = known[name]
@@ -277,7 +284,9 @@ def test_a_screen_reader_finds_roles_and_names(page: Page) -> None:
 
 
 def test_labels_stay_in_their_form(page: Page) -> None:
-    form: Any = lambda: W.Form(children=[W.Label(value="A", fieldName="a"), W.Input(name="a")])  # noqa: E731
+    def form() -> W.Form:
+        return W.Form(children=[W.Label(value="A", fieldName="a"), W.Input(name="a")])
+
     root = show(page, card(form(), form()))
     root.locator("label").nth(1).click()
     expect(root.locator("input").nth(1)).to_be_focused()
@@ -344,20 +353,20 @@ def test_a_long_list_shows_more_on_demand(page: Page) -> None:
     )
     assert "Five found" in root.inner_text()
     expect(root.get_by_role("listitem")).to_have_count(2)
-    page.evaluate(
-        "w.setComponent('i4', {type: 'ListViewItem', id: 'i4',"
-        " children: [{type: 'Text', value: 'New 4'}]})"
-    )
+    page.evaluate("""w.setComponent("i4", {
+      type: "ListViewItem", id: "i4", children: [{ type: "Text", value: "New 4" }],
+    })""")
     expect(root.get_by_role("listitem")).to_have_count(2)
     root.get_by_role("button", name="Show more").press("Enter")
     expect(root.get_by_role("listitem")).to_have_count(5)
     expect(root.get_by_role("listitem").nth(2)).to_be_focused()
     expect(root.get_by_role("button")).to_have_count(0)
     assert "New 4" in root.inner_text()
-    page.evaluate(
-        "w.setRoot({type: 'ListView', limit: 1, children: [{type:'ListViewItem', children: []},"
-        " {type:'Text', value: 'stray'}]})"
-    )
+    page.evaluate("""w.setRoot({
+      type: "ListView",
+      limit: 1,
+      children: [{ type: "ListViewItem", children: [] }, { type: "Text", value: "stray" }],
+    })""")
     expect(root.get_by_role("listitem")).to_have_count(2)
 
 
@@ -371,7 +380,7 @@ def test_a_list_limits_itself(page: Page) -> None:
 # Actions
 
 
-def test_button_action_as_it_is(page: Page) -> None:
+def test_a_button_sends_its_action_as_it_is(page: Page) -> None:
     root = show(
         page,
         card(
@@ -409,7 +418,7 @@ def test_an_action_has_defaults(page: Page) -> None:
     ]
 
 
-def test_button_without_action(page: Page) -> None:
+def test_a_button_without_an_action_sends_nothing(page: Page) -> None:
     root = show(
         page,
         card(
@@ -423,7 +432,7 @@ def test_button_without_action(page: Page) -> None:
     assert [a["type"] for a in acts(page)] == ["c"]
 
 
-def fields() -> Any:
+def fields() -> list[pydantic.BaseModel]:
     return [
         W.Input(name="todo.title", defaultValue="Milk"),
         W.Textarea(name="todo.notes"),
@@ -521,7 +530,7 @@ def test_a_card_can_be_a_form(page: Page) -> None:
     ]
 
 
-def test_card_that_is_no_form(page: Page) -> None:
+def test_a_card_that_is_no_form_sends_no_fields(page: Page) -> None:
     root = show(page, card(W.Input(name="a"), confirm={"label": "OK", "action": action("ok")}))
     root.get_by_role("button").click()
     assert acts(page)[0]["payload"] is None
@@ -534,7 +543,7 @@ def test_enter_submits_without_a_button(page: Page) -> None:
     assert acts(page)[0]["payload"] == {"a": "x"}
 
 
-def test_submit_button_with_its_own_action(page: Page) -> None:
+def test_a_submit_button_sends_its_own_action_once_the_form_is_valid(page: Page) -> None:
     root = show(
         page,
         W.Form(
@@ -565,7 +574,9 @@ def test_submit_button_with_its_own_action(page: Page) -> None:
         (W.DatePicker(name="f", min="2026-01-10T00:00:00Z"), "2026-01-01", "2026-01-20"),
     ],
 )
-def test_a_bad_value_is_told_before_it_is_sent(page: Page, field: Any, bad: Any, good: Any) -> None:
+def test_a_bad_value_is_told_before_it_is_sent(
+    page: Page, field: pydantic.BaseModel, bad: str, good: str
+) -> None:
     root = show(
         page,
         W.Form(
@@ -607,8 +618,8 @@ def test_a_missing_choice_is_told_before_it_is_sent(page: Page) -> None:
 
 
 def test_a_change_sends_its_action(page: Page) -> None:
-    def change(n: Any) -> Any:
-        return action(n, {"id": 1})
+    def change(name: str) -> ActionConfig:
+        return action(name, {"id": 1})
 
     root = show(
         page,
@@ -644,7 +655,7 @@ def test_a_change_sends_its_action(page: Page) -> None:
     ]
 
 
-def test_list_item_click_and_what_is_in_it(page: Page) -> None:
+def test_a_list_item_and_a_button_in_it_are_clicked_apart(page: Page) -> None:
     root = show(
         page,
         W.ListView(
@@ -661,12 +672,13 @@ def test_list_item_click_and_what_is_in_it(page: Page) -> None:
     )
     root.get_by_role("button", name="Row one").click()
     root.get_by_role("button", name="Inner", exact=True).click()
-    x = root.get_by_text("Row one").bounding_box()
-    page.mouse.click(x["x"] + 5, x["y"] + 5)
+    row = root.get_by_text("Row one").bounding_box()
+    assert row is not None
+    page.mouse.click(row["x"] + 5, row["y"] + 5)
     assert [a["type"] for a in acts(page)] == ["item", "inner", "item"]
 
 
-def test_click_on_any_component(page: Page) -> None:
+def test_any_component_may_be_clicked(page: Page) -> None:
     root = show(
         page,
         W.DynamicWidgetComponent(
@@ -708,7 +720,7 @@ def test_self_is_busy_and_enabled_again(page: Page) -> None:
 
 
 @pytest.mark.parametrize("how", ["resolve", "reject"])
-def test_the_whole_widget_rests_while_a_card_acts(page: Page, how: Any) -> None:
+def test_the_whole_widget_rests_while_a_card_acts(page: Page, how: str) -> None:
     root = show(
         page, card(W.Input(name="x"), asForm=True, confirm={"label": "OK", "action": action("ok")})
     )
@@ -729,7 +741,9 @@ def test_the_whole_widget_rests_while_a_card_acts(page: Page, how: Any) -> None:
     "behaviour, busy",
     [("none", "none"), ("container", "container"), ("self", "self"), ("auto", "none")],
 )
-def test_loading_behaviour_of_a_select(page: Page, behaviour: Any, busy: Any) -> None:
+def test_a_select_is_busy_as_its_loading_behaviour_says(
+    page: Page, behaviour: str, busy: str
+) -> None:
     root = show(
         page,
         card(
@@ -748,7 +762,7 @@ def test_loading_behaviour_of_a_select(page: Page, behaviour: Any, busy: Any) ->
     until(page, "!w.element.inert && !w.element.querySelector('select').disabled")
 
 
-def test_form_self_and_list_item_self(page: Page) -> None:
+def test_only_the_form_or_the_list_item_that_acts_is_busy(page: Page) -> None:
     root = show(
         page,
         W.BasicRoot(
@@ -790,7 +804,7 @@ def test_busy_outlives_a_redraw(page: Page) -> None:
     a.press("Enter")
     page.wait_for_timeout(50)
     widget["children"][0]["label"] = "Saving"
-    page.evaluate("(r) => w.setRoot(r)", widget)
+    redraw(page, widget)
     expect(a).to_be_disabled()
     a.evaluate("n => n.click()")
     assert len(acts(page)) == 1
@@ -805,17 +819,17 @@ def test_what_the_server_has_disabled_stays_so(page: Page) -> None:
     page.evaluate("hold = true")
     root.get_by_role("button").click()
     widget["children"][0]["disabled"] = True
-    page.evaluate("(r) => w.setRoot(r)", widget)
+    redraw(page, widget)
     page.evaluate("waiting[0].resolve()")
     page.wait_for_timeout(50)
     expect(root.get_by_role("button")).to_be_disabled()
 
 
-def test_act_that_throws_at_once(page: Page) -> None:
-    page.evaluate(
-        """() => { show({type: "Button", label: "A", onClickAction: {type: "a"}}); w.act = () =>
-          { throw new Error("x"); }; }"""
-    )
+def test_a_button_whose_action_fails_at_once_is_enabled_again(page: Page) -> None:
+    page.evaluate("""() => {
+      show({ type: "Button", label: "A", onClickAction: { type: "a" } });
+      w.act = () => { throw new Error("x"); };
+    }""")
     b = page.get_by_role("button")
     b.click()
     expect(b).to_be_enabled()
@@ -837,10 +851,13 @@ def test_a_streaming_text_grows(page: Page) -> None:
     expect(root.locator("[data-id=t]")).to_have_attribute("aria-busy", "true")
     page.evaluate("""() => {
       window.node = w.element.querySelector("[data-id=t]");
-        window.button = w.element.querySelector("button");
-      w.appendText("t", "lo", false); w.appendText("t", "!", true); w.appendText("m", "b*", true);
-      w.appendText("empty", "now", true); w.appendText("nobody", "x", true);
-        w.appendText('"]', "x", true);
+      window.button = w.element.querySelector("button");
+      w.appendText("t", "lo", false);
+      w.appendText("t", "!", true);
+      w.appendText("m", "b*", true);
+      w.appendText("empty", "now", true);
+      w.appendText("nobody", "x", true);
+      w.appendText('"]', "x", true);
     }""")
     expect(root.locator("[data-id=t]")).to_have_text("Hello!")
     expect(root.locator("[data-id=m]")).to_have_text("*ab*")
@@ -854,19 +871,22 @@ def test_component_update_redraws_only_itself(page: Page) -> None:
         page,
         card(W.Text(id="a", value="one"), W.Box(id="b", children=[W.Text(id="c", value="two")])),
     )
-    page.evaluate("""() => { window.a = w.element.querySelector("[data-id=a]");
-      w.setComponent("c", {type: "Title", id: "c", value: "new"}); w.setComponent("zz",
-        {type: "Text", value: "no"}); }""")
+    page.evaluate("""() => {
+      window.a = w.element.querySelector("[data-id=a]");
+      w.setComponent("c", { type: "Title", id: "c", value: "new" });
+      w.setComponent("zz", { type: "Text", value: "no" });
+    }""")
     assert root.inner_text().split() == ["one", "new"]
     assert page.evaluate("a.isConnected")
-    page.evaluate(
-        "w.setComponent('c', {type: 'Text', value: 'again'}); w.appendText('c', '!', true)"
-    )
+    page.evaluate("""() => {
+      w.setComponent("c", { type: "Text", value: "again" });
+      w.appendText("c", "!", true);
+    }""")
     assert root.inner_text().split() == ["one", "again!"]
 
 
 def test_updates_keep_what_is_typed_focus_and_caret(page: Page) -> None:
-    def form(error: Any, extra: Any = ()) -> Any:
+    def form(error: str, *extra: pydantic.BaseModel) -> dict[str, Any]:
         return dump(
             card(
                 *([W.Text(value=error)] if error else []),
@@ -904,7 +924,7 @@ def test_updates_keep_what_is_typed_focus_and_caret(page: Page) -> None:
     name.fill("abcdef")
     name.evaluate("n => n.setSelectionRange(2, 4)")
 
-    def same() -> Any:
+    def unchanged() -> None:
         expect(name).to_be_focused()
         assert name.evaluate("n => [n.value, n.selectionStart, n.selectionEnd]") == ["abcdef", 2, 4]
         assert root.locator("textarea").input_value() == "area"
@@ -915,32 +935,32 @@ def test_updates_keep_what_is_typed_focus_and_caret(page: Page) -> None:
         assert root.locator("select").input_value() == "y"
         assert root.locator("[type=email]").input_value() == "a@b"
 
-    page.evaluate(
-        "(r) => w.setRoot(r)",
+    redraw(
+        page,
         form(
             "Error",
-            [W.Input(name="new"), W.RadioGroup(name="q", options=[{"value": "2", "label": "Q"}])],
+            W.Input(name="new"),
+            W.RadioGroup(name="q", options=[{"value": "2", "label": "Q"}]),
         ),
     )
-    same()
+    unchanged()
     assert root.locator("[data-name=u]").input_value() == "untouchedError"
     page.evaluate("(c) => w.setComponent('f', c)", form("")["children"][0])
-    same()
-    page.evaluate("(r) => w.setRoot(r)", form(""))
-    same()
+    unchanged()
+    redraw(page, form(""))
+    unchanged()
     name.press("X")
     assert name.input_value() == "abXef"
 
 
-def test_a_chosen_option_that_is_gone(page: Page) -> None:
-    def select(*values: Any) -> Any:
-        return dump(
-            W.Select(name="s", placeholder="P", options=[{"value": v, "label": v} for v in values])
-        )
+def test_a_chosen_option_that_is_gone_leaves_the_placeholder(page: Page) -> None:
+    def select(*values: str) -> W.Select:
+        options = [{"value": value, "label": value} for value in values]
+        return W.Select(name="s", placeholder="P", options=options)
 
     root = show(page, select("x", "y"))
     root.locator("select").select_option("y")
-    page.evaluate("(r) => w.setRoot(r)", select("x"))
+    redraw(page, select("x"))
     assert root.locator("select").evaluate("n => n.selectedOptions[0]?.label") == "P"
 
 
@@ -952,14 +972,14 @@ def test_a_new_key_starts_afresh(page: Page) -> None:
 
 
 def test_focus_on_a_button_outlives_a_redraw(page: Page) -> None:
-    def item(n: Any) -> Any:
+    def item(n: int) -> W.ListViewItem:
         return W.ListViewItem(
             onClickAction=action("go", {"n": n}), children=[W.Text(value=f"Item {n}")]
         )
 
     root = show(page, W.ListView(children=[item(1), item(2)]))
     root.get_by_role("button", name="Item 2").focus()
-    page.evaluate("(r) => w.setRoot(r)", dump(W.ListView(children=[item(1), item(2), item(3)])))
+    redraw(page, W.ListView(children=[item(1), item(2), item(3)]))
     expect(root.get_by_role("button", name="Item 2")).to_be_focused()
 
 
@@ -972,14 +992,11 @@ def test_redraw_takes_no_focus_from_elsewhere(page: Page) -> None:
 # Styles
 
 
-def style(page: Page, **properties: Any) -> Any:
-    page.evaluate(
-        "(c) => { w?.element.remove(); show(c); }"
-        if page.evaluate("'w' in window")
-        else "(c) => show(c)",
-        {"type": "Box", "id": "x", **properties},
-    )
-    return page.evaluate("w.element.firstChild.style.cssText")
+def style(page: Page, **properties: Any) -> str:
+    page.evaluate("window.w?.element.remove()")
+    show(page, {"type": "Box", "id": "x", **properties})
+    css: str = page.evaluate("w.element.firstChild.style.cssText")
+    return css
 
 
 @pytest.mark.parametrize(
@@ -1032,7 +1049,7 @@ def style(page: Page, **properties: Any) -> Any:
         ({"theme": "dark"}, "color-scheme: dark"),
     ],
 )
-def test_a_style_is_drawn(page: Page, given: Any, css: Any) -> None:
+def test_a_style_is_drawn(page: Page, given: dict[str, Any], css: str) -> None:
     assert css in style(page, **given)
 
 
@@ -1122,10 +1139,9 @@ def test_hostile_text_is_text(page: Page) -> None:
     )
     assert root.locator("img, script").count() == 0
     assert root.inner_text().count("onerror") >= 6
-    assert root.evaluate(
-        "n => [...n.querySelectorAll('*')].every("
-        "e => [...e.attributes].every(a => !a.name.startsWith('on')))"
-    )
+    assert root.evaluate("""(n) => [...n.querySelectorAll("*")].every(
+      (e) => [...e.attributes].every((a) => !a.name.startsWith("on")),
+    )""")
 
 
 @pytest.mark.parametrize(
@@ -1147,29 +1163,16 @@ def test_hostile_text_is_text(page: Page) -> None:
         "ariaBusy",
     ],
 )
-def test_field_names_hide_nothing_of_a_form(page: Page, name: Any) -> None:
-    root = show(
-        page,
+def test_field_names_hide_nothing_of_a_form(page: Page, name: str) -> None:
+    form = dump(
         W.Form(
             id="f",
             children=[W.Input(name=name, defaultValue="v"), W.Button(label="Go", submit=True)],
             onSubmitAction=action(),
-        ),
+        )
     )
-    page.evaluate(
-        "(form) => w.setComponent('f', { ...form, id: 'f' })",
-        (
-            dump(
-                W.Form(
-                    children=[
-                        W.Input(name=name, defaultValue="v"),
-                        W.Button(label="Go", submit=True),
-                    ],
-                    onSubmitAction=action(),
-                )
-            )
-        ),
-    )
+    root = show(page, form)
+    page.evaluate("(form) => w.setComponent('f', form)", form)
     root.get_by_role("button").click()
     assert acts(page)[0]["payload"] == {name: "v"}
 
@@ -1186,7 +1189,7 @@ def test_a_widget_stays_in_its_place(page: Page) -> None:
     )
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     outer = root.bounding_box()
-    assert outer["x"] >= 0
+    assert outer is not None and outer["x"] >= 0
 
 
 def test_a_widget_keeps_its_theme(page: Page) -> None:
@@ -1223,12 +1226,18 @@ def test_texts_look_as_asked(page: Page) -> None:
         ),
     )
 
-    def css(n: Any, *names: Any) -> Any:
-        return (
+    def css(n: int, *names: str) -> list[str]:
+        values: list[str] = (
             root.locator("p")
             .nth(n)
-            .evaluate("(e, names) => names.map(name => getComputedStyle(e)[name])", names)
+            .evaluate("(p, names) => names.map((name) => getComputedStyle(p)[name])", names)
         )
+        return values
+
+    def height(n: int) -> float:
+        box = root.locator("p").nth(n).bounding_box()
+        assert box is not None
+        return box["height"]
 
     assert css(0, "fontStyle", "textDecorationLine", "fontWeight", "textAlign", "color") == [
         "italic",
@@ -1237,13 +1246,8 @@ def test_texts_look_as_asked(page: Page) -> None:
         "center",
         "rgb(179, 38, 30)",
     ]
-
-    def height(n: Any) -> Any:
-        return root.locator("p").nth(n).bounding_box()["height"]
-
-    assert height(1) == pytest.approx(2 * height(2), abs=1) and height(3) == pytest.approx(
-        3 * height(2), abs=1
-    )
+    assert height(1) == pytest.approx(2 * height(2), abs=1)
+    assert height(3) == pytest.approx(3 * height(2), abs=1)
     assert css(4, "color") == ["rgb(18, 52, 86)"]
 
 
@@ -1252,23 +1256,49 @@ def test_texts_look_as_asked(page: Page) -> None:
 
 def test_a_malformed_widget_breaks_nothing(page: Page) -> None:
     page.evaluate("""() => {
-      const odd = [null, undefined, 1, "text", true, [], [null], ["a", ["b"]], {}, { type: 7 },
-        { type: {} }, { type: "__proto__" },
-        { type: "constructor" }, { type: "Card" },
-          { type: "Card", children: null, status: "x", confirm: "y", cancel: {} },
-        { type: "ListView", children: "abc", limit: -1 }, { type: "Select" },
-          { type: "RadioGroup", options: "x" }, { type: "Chart" },
+      const odd = [
+        null,
+        undefined,
+        1,
+        "text",
+        true,
+        [],
+        [null],
+        ["a", ["b"]],
+        {},
+        { type: 7 },
+        { type: {} },
+        { type: "__proto__" },
+        { type: "constructor" },
+        { type: "Card" },
+        { type: "Card", children: null, status: "x", confirm: "y", cancel: {} },
+        { type: "ListView", children: "abc", limit: -1 },
+        { type: "Select" },
+        { type: "RadioGroup", options: "x" },
+        { type: "Chart" },
         { type: "Chart", data: [null, 1, {}], series: [{}, null], xAxis: null },
-          { type: "Image" }, { type: "Button", onClickAction: "x" },
-        { type: "Text", value: { toString: 1 } }, { type: "Text", editable: {} },
-          { type: "Markdown" }, { type: "Form", onSubmitAction: [] },
-        { type: "Image", src: "http://[" }, { type: "Textarea", rows: 0 },
-          { type: "DatePicker", defaultValue: 5 }, { type: "Box", id: { toString: 1 } },
-        { type: "Text", minLines: { toString: 1 }, editable: { name: { toString: 1 } } }];
-      for (const root of odd) { show(root); w.setRoot({ type: "Box", id: "i", children: odd });
-        w.setComponent("i", root); w.appendText("i", "x", true); }
-      for (const bad of [null, {}, [], { toString: 1 }]) { w.setComponent(bad, bad);
-        w.appendText(bad, bad, bad); }
+        { type: "Image" },
+        { type: "Button", onClickAction: "x" },
+        { type: "Text", value: { toString: 1 } },
+        { type: "Text", editable: {} },
+        { type: "Markdown" },
+        { type: "Form", onSubmitAction: [] },
+        { type: "Image", src: "http://[" },
+        { type: "Textarea", rows: 0 },
+        { type: "DatePicker", defaultValue: 5 },
+        { type: "Box", id: { toString: 1 } },
+        { type: "Text", minLines: { toString: 1 }, editable: { name: { toString: 1 } } },
+      ];
+      for (const root of odd) {
+        show(root);
+        w.setRoot({ type: "Box", id: "i", children: odd });
+        w.setComponent("i", root);
+        w.appendText("i", "x", true);
+      }
+      for (const bad of [null, {}, [], { toString: 1 }]) {
+        w.setComponent(bad, bad);
+        w.appendText(bad, bad, bad);
+      }
     }""")
     assert "text" in page.locator(".widget").nth(3).inner_text()
 
@@ -1285,8 +1315,12 @@ def test_depth_is_bounded(page: Page) -> None:
       w.setRoot({ type: "Box", children: arrays });
       let payload = {};
       for (let i = 0; i < 100000; i++) payload = { payload };
-      const background = { light: payload, dark: payload };
-      w.setRoot({ type: "Box", background, padding: payload, children: payload });
+      w.setRoot({
+        type: "Box",
+        background: { light: payload, dark: payload },
+        padding: payload,
+        children: payload,
+      });
       return n;
     }""")
     assert deep <= 55
@@ -1295,8 +1329,10 @@ def test_depth_is_bounded(page: Page) -> None:
 def test_updates_nest_no_deeper_either(page: Page) -> None:
     page.evaluate("""() => {
       show({ type: "Box", id: "0" });
-      for (let i = 0; i < 80; i++) w.setComponent(String(i),
-        { type: "Box", id: String(i), children: [{ type: "Box", id: String(i + 1) }] });
+      for (let i = 0; i < 80; i++) {
+        const children = [{ type: "Box", id: String(i + 1) }];
+        w.setComponent(String(i), { type: "Box", id: String(i), children });
+      }
     }""")
     assert page.locator(".widget [data-depth]").count() <= 51
 
@@ -1304,9 +1340,9 @@ def test_updates_nest_no_deeper_either(page: Page) -> None:
 def test_random_widgets_break_nothing(page: Page) -> None:
     rng = random.Random(7)
     known = {
-        kind
-        for component in component_classes().values()
-        for kind in typing.get_args(component.model_fields["type"].annotation)
+        t
+        for c in component_classes().values()
+        for t in typing.get_args(c.model_fields["type"].annotation)
     }
     types = [*sorted(known), "Novel", 3, None]
     names = sorted(
@@ -1340,20 +1376,25 @@ def test_random_widgets_break_nothing(page: Page) -> None:
         {"text": "t"},
     ]
 
-    def tree(depth: Any) -> Any:
-        c = {n: rng.choice(atoms) for n in rng.sample(names, 14)}
+    def tree(depth: int) -> dict[str, Any]:
+        c: dict[str, Any] = {n: rng.choice(atoms) for n in rng.sample(names, 14)}
         c["type"] = rng.choice(types)
         if depth:
             c["children"] = rng.choice([tree(depth - 1), [tree(depth - 1) for _ in range(2)], None])
         return c
 
     page.evaluate(
-        """(trees) => { for (const tree of trees) { show(tree); w.setRoot(tree);
-      for (const n of w.element.querySelectorAll("button:not([hidden]), input, select")) {
-        n.click();
-        n.dispatchEvent(new Event("change", { bubbles: true }));
-      }
-      w.element.remove(); } }""",
+        """(trees) => {
+          for (const tree of trees) {
+            show(tree);
+            w.setRoot(tree);
+            for (const n of w.element.querySelectorAll("button:not([hidden]), input, select")) {
+              n.click();
+              n.dispatchEvent(new Event("change", { bubbles: true }));
+            }
+            w.element.remove();
+          }
+        }""",
         [tree(3) for _ in range(150)],
     )
 
@@ -1411,17 +1452,14 @@ def test_the_keyboard_is_enough(page: Page) -> None:
 # The gallery
 
 
-def gallery() -> Any:
-    def item(title: Any, sub: Any, badge: Any, tone: Any) -> Any:
+def gallery() -> list[pydantic.BaseModel]:
+    def item(title: str, sub: str, badge: str, tone: str | None) -> W.ListViewItem:
+        words = [W.Text(value=title, weight="medium"), W.Caption(value=sub)]
         return W.ListViewItem(
             onClickAction=action("open"),
             children=[
                 W.Icon(name="document", color="secondary"),
-                W.Col(
-                    gap=0,
-                    flex=1,
-                    children=[W.Text(value=title, weight="medium"), W.Caption(value=sub)],
-                ),
+                W.Col(gap=0, flex=1, children=words),
                 W.Badge(label=badge, color=tone),
             ],
         )
@@ -1577,7 +1615,9 @@ def gallery() -> Any:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 420])
-def test_a_page_full_of_widgets_fits_its_width(page: Page, scheme: Any, width: Any) -> None:
+def test_a_page_full_of_widgets_fits_its_width(
+    page: Page, scheme: Literal["light", "dark"], width: int
+) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     page.emulate_media(color_scheme=scheme)
     for widget in gallery():
