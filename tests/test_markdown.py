@@ -11,7 +11,7 @@ from tests.backend import Backend
 from tests.render import render
 
 HARNESS = """async () => {
-  const { Markdown, markdown } = await import("./page/markdown.js");
+  const { Markdown } = await import("./page/markdown.js");
   document.body.replaceChildren(document.createElement("main"));
   document.body.style.display = "block";
   const main = document.querySelector("main");
@@ -23,7 +23,6 @@ HARNESS = """async () => {
     return window.view = new Markdown(main.firstChild);
   };
   window.show = (text) => { fresh().set(text); return main.firstChild; };
-  window.markdown = markdown;
 }"""
 
 
@@ -357,14 +356,6 @@ def test_arabic_and_hebrew_run_from_the_right(tab: Page) -> None:
     assert tab.locator("main > div > *").evaluate_all(
         "(all) => all.map((block) => getComputedStyle(block).direction)"
     ) == ["rtl", "rtl", "ltr"]
-
-
-def test_a_short_text_is_drawn_at_once(tab: Page) -> None:
-    assert (
-        tab.evaluate("""() => { const box = document.createElement("div");
-      box.append(markdown("**a**\\n\\n- b")); return box.innerHTML; }""")
-        == '<p dir="auto"><strong>a</strong></p><ul dir="auto"><li><p>b</p></li></ul>'
-    )
 
 
 @pytest.mark.parametrize(

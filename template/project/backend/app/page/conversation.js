@@ -138,6 +138,7 @@ export class Conversation {
         },
       });
     } catch (error) {
+      this.waits = null;
       if (error.name === "AbortError") this.note("Stopped.");
       else this.fail(error.message, error.status === 0 && this.thread !== null);
     } finally {

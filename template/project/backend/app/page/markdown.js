@@ -177,9 +177,6 @@ function fill(parent, lines, depth = 0) {
   return parent;
 }
 
-/** Takes a short text, gives a DocumentFragment. */
-export const markdown = (text) => fill(new DocumentFragment(), text.split("\n"));
-
 /** Markdown text in an element, redrawn as it grows. */
 export class Markdown {
   constructor(element) {
