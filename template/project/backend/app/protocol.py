@@ -30,6 +30,7 @@ from chatkit.types import (
     is_streaming_req,
 )
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app.context import RequestContext
@@ -97,6 +98,13 @@ class ProtocolServer(ChatKitServer[RequestContext]):
     async def close(self) -> None:
         """Called once, after the last request."""
         await self._close_store()
+
+    async def identify(self, request: Request) -> RequestContext:
+        """Who asks. There is no sign-in at this level: override it to have one.
+
+        Raise Refused with 401 for a request of nobody.
+        """
+        return RequestContext(request_id=request.state.request_id)
 
     async def not_ready(self) -> str | None:
         """What keeps this server from answering, named by its part, or None."""

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.chat_page import add_chat_page
-from app.context import RequestContext, new_request_id
+from app.context import new_request_id
 from app.debug import stored_threads
 from app.protocol import ProtocolServer, Refused
 from app.settings import ServerSettings
@@ -42,8 +42,8 @@ def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> F
     @app.post("/chatkit")
     async def chatkit(request: Request) -> Response:
         check_origin(request, settings)
+        context = await server.identify(request)
         body = await read_body(request, settings.max_body_bytes)
-        context = RequestContext(request_id=request.state.request_id)
         result = await server.process(body, context)
         if isinstance(result, StreamingResult):
             return server.response(result, context)
@@ -64,7 +64,7 @@ def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> F
         @app.get("/debug/threads")
         async def debug_threads(request: Request) -> Response:
             check_origin(request, settings)
-            context = RequestContext(request_id=request.state.request_id)
+            context = await server.identify(request)
             return JSONResponse(await stored_threads(server, context))
 
     add_chat_page(app, name, server)
