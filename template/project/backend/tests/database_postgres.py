@@ -52,6 +52,12 @@ def postgres_template(postgres_server: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def database(postgres_url: str) -> dict[str, str]:
+    """The settings that name it."""
+    return {"DATABASE_URL": postgres_url}
+
+
+@pytest.fixture
 def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
     """The DATABASE_URL of an empty database, with the newest schema, for one test."""
     with new_database(postgres_server, postgres_template) as url:
