@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 LEVELS = (1, 2)
 PROVIDERS = ("gemini", "openai", "anthropic", "azure", "local", "embedded")
-STORES = ("memory", "sqlite")
+STORES = ("memory", "sqlite", "postgres")
 
 
 @dataclass(frozen=True)

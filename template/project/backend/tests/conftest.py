@@ -5,7 +5,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,15 +13,18 @@ import uvicorn
 
 from app.protocol import ProtocolServer
 from app.routes import create_app
-from app.wiring import PROJECT, Settings
+from app.wiring import PROJECT, STORE, Settings
+
+pytest_plugins = [f"database_{STORE}"]
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(database: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The defaults, whatever .env and the environment say, and a database that is thrown away."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path.as_posix()}/test.db")
+    for name, value in database.items():
+        monkeypatch.setenv(name, value)
     return Settings(_env_file=None)
 
 

@@ -18,8 +18,9 @@ def test_every_setting_stands_in_the_example() -> None:
 
 
 def test_a_bad_port_ends_the_start_with_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # `settings` has put everything else into the environment.
     monkeypatch.setenv("PORT", "70000")
     with pytest.raises(SystemExit) as ended:
         load(Settings)

@@ -1,0 +1,155 @@
+"""One writer for each thread among all workers, by PostgreSQL's advisory locks."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import blake2b
+
+from app.store_postgres import Connection, connect
+
+log = logging.getLogger("app")
+
+TRY = "SELECT pg_try_advisory_lock($1)"
+GIVE_BACK = "SELECT pg_advisory_unlock($1)"
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
+"""Seconds between two tries for a lock that somebody else holds."""
+RETRY_SECONDS = 1.0
+"""How long a lost session waits before it is opened anew."""
+# A worker whose machine is gone, so that it closes nothing, gives its locks back in a minute.
+KEEP_ALIVE = {
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+
+
+class ThreadBusy(Exception):
+    """Somebody else has held the thread for the whole of the wait."""
+
+
+class ThreadLocks:
+    """Holds the locks of this process, all in one session, which ends when the process does.
+
+    A lock costs a round trip to take, another one to give back, and nothing in between. The
+    session needs a connection straight to PostgreSQL, or a PgBouncer in session mode.
+    """
+
+    def __init__(self, url: str, *, timeout: float = 10) -> None:
+        """`timeout`, in seconds, is for the connection and for an answer, each."""
+        self._url = url
+        self._timeout = timeout
+        self._session: Connection | None = None
+        self._asking = asyncio.Lock()
+        # What this process holds: True, or False while it takes a lock or gives it back.
+        self._keys: dict[int, bool] = {}
+        self._restoring: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @asynccontextmanager
+    async def hold(self, owner: str, thread_id: str, wait_seconds: float) -> AsyncIterator[None]:
+        """Be the thread's one writer.
+
+        Raises ThreadBusy after `wait_seconds`, and StoreError or asyncpg's errors when the
+        database is away.
+        """
+        key = lock_key(owner, thread_id)
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + wait_seconds, FIRST_PAUSE
+        while not await self._take(key):
+            left = deadline - loop.time()
+            if left <= 0:
+                raise ThreadBusy
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, LONGEST_PAUSE)
+        try:
+            yield
+        finally:
+            await asyncio.shield(self._give_back(key))
+
+    async def close(self) -> None:
+        """Give every lock back."""
+        self._closed = True
+        if self._restoring is not None:
+            self._restoring.cancel()
+        if self._session is not None:
+            await self._session.close(timeout=self._timeout)
+
+    async def _take(self, key: int) -> bool:
+        if key in self._keys:
+            return False
+        self._keys[key] = False
+        try:
+            taken = await asyncio.shield(self._try(key))
+        except BaseException:
+            # Nobody waits for the answer any more, but it may be yes.
+            await asyncio.shield(self._give_back(key))
+            raise
+        if not taken:
+            del self._keys[key]
+        return taken
+
+    async def _try(self, key: int) -> bool:
+        async with self._asking:
+            session = await self._opened()
+            self._keys[key] = taken = await _ask(session, TRY, key)
+            return taken
+
+    async def _give_back(self, key: int) -> None:
+        self._keys[key] = False
+        async with self._asking:
+            try:
+                # With its session a lock is gone as well.
+                if self._session is not None and not self._session.is_closed():
+                    await _ask(self._session, GIVE_BACK, key)
+            except Exception as error:
+                log.warning("a thread lock went with its session: %r", error)
+            finally:
+                del self._keys[key]
+
+    async def _opened(self) -> Connection:
+        if self._session is None or self._session.is_closed():
+            session = await connect(
+                self._url,
+                timeout=self._timeout,
+                command_timeout=self._timeout,
+                server_settings=KEEP_ALIVE,
+            )
+            held = [key for key, sure in self._keys.items() if sure]
+            for key in held:
+                if not await _ask(session, TRY, key):
+                    log.error("another worker has taken a thread that is answered here")
+            session.add_termination_listener(self._lost)
+            self._session = session
+        return self._session
+
+    def _lost(self, session: object) -> None:
+        if self._closed or not any(self._keys.values()):
+            return
+        log.warning("the session of the thread locks was lost: it is opened anew")
+        self._restoring = asyncio.create_task(self._restore())
+
+    async def _restore(self) -> None:
+        while any(self._keys.values()):
+            try:
+                async with self._asking:
+                    await self._opened()
+                return
+            except Exception as error:
+                log.warning("the thread locks cannot be taken again yet: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _ask(session: Connection, statement: str, key: int) -> bool:
+    try:
+        return bool(await session.fetchval(statement, key))
+    except BaseException:
+        # Whatever it holds now, PostgreSQL takes back.
+        session.terminate()
+        raise
+
+
+def lock_key(owner: str, thread_id: str) -> int:
+    """PostgreSQL's number for the lock, 64 bits. Threads that shared one would take turns."""
+    text = f"{len(owner)}:{owner}{thread_id}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big", signed=True)

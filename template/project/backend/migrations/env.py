@@ -1,0 +1,47 @@
+"""What `alembic` does: change the database that DATABASE_URL names, in one transaction."""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from app.settings import configure_logging, give_up, load
+from app.store_postgres import StoreError, connect
+from app.wiring import Settings
+
+MIGRATION_LOCK = 0x43684B74
+"""The advisory lock that lets one migration run at a time (the letters ChKt)."""
+
+
+async def migrate(settings: Settings) -> None:
+    url = settings.database_url.get_secret_value()
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        # The same reading of the URL as in the store.
+        async_creator=lambda: connect(url, timeout=settings.database_timeout),
+        poolclass=NullPool,
+    )
+    async with engine.connect() as connection:
+        await connection.run_sync(upgrade)
+
+
+def upgrade(connection: Connection) -> None:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+        context.run_migrations()
+
+
+if context.is_offline_mode():
+    context.configure(dialect_name="postgresql")
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    settings = load(Settings)
+    configure_logging(settings.log_level)
+    try:
+        asyncio.run(migrate(settings))
+    except StoreError as error:
+        give_up(f"DATABASE_URL: {error}")
