@@ -54,7 +54,7 @@ class Backend:
         if server is not None:
             main: Any = self.main
             main.server = server(self.main)
-            main.app = main.create_app(main.PROJECT, main.settings, main.server)
+            main.app = main.build_app(main.settings, main.server)
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self._server = uvicorn.Server(

@@ -2,14 +2,19 @@
 
 import atexit
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from copier import Settings, run_copy
 
-from scripts.dev import copy_template
+from scripts.dev import TEMPLATE, copy_template
 
+BACKEND = TEMPLATE / "project" / "backend"
 SCRATCH = Path(tempfile.mkdtemp(prefix="chatkit-template-"))
 atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 
@@ -38,3 +43,21 @@ def render_into(project: Path, /, **answers: str | int) -> Path:
 @cache
 def plain_template() -> Path:
     return copy_template(SCRATCH / "template")
+
+
+@contextmanager
+def the_template() -> Iterator[None]:
+    """Import `app` from the template as it lies there; other tests import that of a project."""
+
+    def take_out() -> dict[str, Any]:
+        names = [name for name in sys.modules if name.split(".")[0] in ("app", "store_contract")]
+        return {name: sys.modules.pop(name) for name in names}
+
+    others, path = take_out(), list(sys.path)
+    sys.path[:0] = [str(BACKEND), str(BACKEND / "tests")]
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        take_out()
+        sys.modules.update(others)

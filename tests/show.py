@@ -100,6 +100,7 @@ class Files(AttachmentStore[Any]):
 def show_server(main: ModuleType, url: Callable[[], str]) -> Any:
     """A server of this kind for the project that `main` is the main module of."""
     from app.context import RequestContext
+    from app.locks_memory import ThreadLocks
     from app.turn_server import TurnServer
 
     class ShowServer(TurnServer):
@@ -108,7 +109,7 @@ def show_server(main: ModuleType, url: Callable[[], str]) -> Any:
         models = ("quick", "clever")
 
         def __init__(self) -> None:
-            super().__init__(main.build_server(main.settings).store)
+            super().__init__(main.build_server(main.settings).store, ThreadLocks())
             self.attachment_store = Files(self.store, url)
             self.feedback: list[tuple[str, list[str]]] = []
             self.said: list[UserMessageItem] = []

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.backend import text_of
+from tests.matrix import STORES
 from tests.providers import REMOTE, talking_to
 from tests.standins import Answer, StandIn, Text, Thought, ToolCall
 
@@ -101,7 +102,7 @@ def test_two_thoughts_of_one_turn_are_not_glued_together(
         assert not turn.ghosts
 
 
-@pytest.mark.parametrize("store", ["memory", "sqlite"])
+@pytest.mark.parametrize("store", STORES)
 def test_sixty_turns_are_kept_and_the_newest_are_told_to_the_model(
     store: str, standin: StandIn, tmp_path: Path
 ) -> None:

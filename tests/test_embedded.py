@@ -37,6 +37,7 @@ def modules() -> dict[str, ModuleType]:
         del sys.modules[name]
     folders = [str(BACKEND), str(BACKEND / "tests")]
     names = ["app.model_embedded", "app.model", "app.toy", "app.store_memory", "app.context"]
+    names += ["app.locks_memory"]
     sys.path[:0] = folders
     try:
         return {name: import_module(name) for name in [*names, "scripted_model"]}
@@ -449,6 +450,7 @@ class ToyChat:
         self.server = modules["app.toy"].ToyServer(
             self.store,
             scripted.ScriptedSource(self.model),
+            locks=modules["app.locks_memory"].ThreadLocks(),
             model_timeout=10,
             history_items=50,
             history_tokens=1500,

@@ -17,7 +17,7 @@ def test_a_project_of_every_combination_talks_and_remembers(
 ) -> None:
     standin.answers(Answer(Text("Hello Ada.")), Answer(Text("You are Ada.")))
     provider = combination.provider or "none"
-    env = environment(provider, standin, tmp_path)
+    env = environment(provider, standin, tmp_path, combination.store)
     if provider == "embedded":
         del env["MODEL_BASE_URL"]
     with Backend(render(**combination.answers), env) as backend:

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from tests.backend import USER_INPUT, Backend, message, sse
+from tests.matrix import STORES
 from tests.providers import talking_to
 from tests.standins import Answer, Silence, StandIn, Text
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORES)
 def backend(request: pytest.FixtureRequest, standin: StandIn, tmp_path: Path) -> Iterator[Backend]:
     with talking_to(standin, tmp_path, store=request.param) as backend:
         yield backend

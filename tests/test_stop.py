@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.backend import Backend, message, sse
+from tests.matrix import STORES
 from tests.providers import REMOTE, talking_to
 from tests.standins import Answer, Silence, StandIn, Text, ToolCall
 
@@ -30,7 +31,7 @@ def leave_after(backend: Backend, deltas: int, text: str, thread: str | None = N
 
 
 @pytest.mark.parametrize("provider", REMOTE)
-@pytest.mark.parametrize("store", ["memory", "sqlite"])
+@pytest.mark.parametrize("store", STORES)
 def test_stop_ends_the_model_s_work_and_keeps_what_was_said(
     provider: str, store: str, standin: StandIn, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,26 +20,7 @@ from chatkit.store import NotFoundError
 from chatkit.types import ThreadMetadata
 from pydantic import TypeAdapter, ValidationError
 
-BACKEND = Path(__file__).resolve().parents[1] / "template" / "project" / "backend"
-
-
-@contextmanager
-def the_template() -> Iterator[None]:
-    """Import `app` from the template as it lies there; other tests import that of a project."""
-
-    def take_out() -> dict[str, Any]:
-        names = [name for name in sys.modules if name.split(".")[0] in ("app", "store_contract")]
-        return {name: sys.modules.pop(name) for name in names}
-
-    others, path = take_out(), list(sys.path)
-    sys.path[:0] = [str(BACKEND), str(BACKEND / "tests")]
-    try:
-        yield
-    finally:
-        sys.path[:] = path
-        take_out()
-        sys.modules.update(others)
-
+from tests.render import BACKEND, the_template
 
 pytest.register_assert_rewrite("store_contract")
 with the_template():

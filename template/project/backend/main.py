@@ -2,15 +2,14 @@
 
 import uvicorn
 
-from app.routes import create_app
-from app.settings import check_address, configure_logging, load
-from app.wiring import PROJECT, Settings, build_server
+from app.settings import check_address, load
+from app.wiring import Settings, build_app, build_server, configure_logging
 
 settings = load(Settings)
 
 configure_logging(settings.log_level)
 server = build_server(settings)
-app = create_app(PROJECT, settings, server)
+app = build_app(settings, server)
 
 if __name__ == "__main__":
     check_address(settings.host, settings.port)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from hashlib import blake2b
 
 from app.store_postgres import Connection, connect
+from app.turns import ThreadBusy
 
 log = logging.getLogger("app")
 
@@ -22,10 +23,6 @@ KEEP_ALIVE = {
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
-
-
-class ThreadBusy(Exception):
-    """Somebody else has held the thread for the whole of the wait."""
 
 
 class ThreadLocks:

@@ -15,7 +15,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.chat_page import add_chat_page
 from app.context import new_request_id
 from app.debug import stored_threads
 from app.protocol import ProtocolServer, Refused
@@ -66,8 +65,6 @@ def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> F
             check_origin(request, settings)
             context = await server.identify(request)
             return JSONResponse(await stored_threads(server, context))
-
-    add_chat_page(app, name, server)
 
     app.add_exception_handler(Refused, refused)
     app.add_exception_handler(NotFoundError, not_found)

@@ -15,6 +15,7 @@ from app.protocol import title_of
 from app.store import BaseStore
 from app.stream import failed_turn, stream_run
 from app.turn_server import TurnServer
+from app.turns import Locks
 
 # Otherwise every conversation goes to OpenAI's trace store as soon as OPENAI_API_KEY is set.
 set_tracing_disabled(True)
@@ -30,13 +31,14 @@ class AgentServer(TurnServer):
         store: BaseStore,
         model: ModelSource,
         *,
+        locks: Locks,
         model_timeout: float,
         history_items: int,
         history_tokens: int,
         max_turns: int,
         agent: Agent[Any] = agent,
     ) -> None:
-        super().__init__(store)
+        super().__init__(store, locks)
         self.model = model
         self.answered_by = model.name
         self.agent = agent

@@ -89,7 +89,7 @@ def configure_logging(level: str) -> None:
     # ChatKit adds a handler of its own when LOG_LEVEL is set: every line would come twice.
     logging.getLogger("chatkit").handlers.clear()
     # These tell requests, responses and statements: a provider's words, and the user's.
-    for name in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "aiosqlite"):
+    for name in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "aiosqlite", "asyncpg"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -23,15 +23,15 @@ from starlette.responses import Response
 from app.context import RequestContext
 from app.protocol import ProtocolServer, Refused, thread_id_of
 from app.store import BaseStore
-from app.turns import Turns
+from app.turns import Locks, Turns
 
 
 class TurnServer(ProtocolServer):
     """A ProtocolServer that keeps turns, renames and deletions from getting in each other's way."""
 
-    def __init__(self, store: BaseStore) -> None:
+    def __init__(self, store: BaseStore, locks: Locks) -> None:
         super().__init__(store)
-        self.turns = Turns()
+        self.turns = Turns(locks)
 
     async def start(self) -> None:
         await super().start()
@@ -60,7 +60,7 @@ class TurnServer(ProtocolServer):
                     async with self.turns.changing(thread_id):
                         return await super().answer(request, context)
                 finally:
-                    self.turns.end(thread_id)
+                    await self.turns.end(thread_id)
             case _:
                 return await super().answer(request, context)
 
@@ -74,7 +74,7 @@ class TurnServer(ProtocolServer):
             await self.check(request, context)
         except BaseException:
             if thread_id is not None:
-                self.turns.end(thread_id)
+                await self.turns.end(thread_id)
             raise
         return self.encoded(self._turn(request, thread_id, context), context)
 
@@ -90,7 +90,7 @@ class TurnServer(ProtocolServer):
                     yield event
         finally:
             if thread_id is not None:
-                self.turns.end(thread_id)
+                await self.turns.end(thread_id)
 
     async def check(self, request: ChatKitReq, context: RequestContext) -> None:
         """Also what only the thread's one writer can know. The SDK does not enforce it."""

@@ -4,10 +4,10 @@ import asyncio
 import signal
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from chatkit.types import ThreadMetadata
@@ -25,6 +25,22 @@ STOP_SECONDS = 5.0
 """How long a stopped turn may take to save what was said before its task is cancelled."""
 
 
+class ThreadBusy(Exception):
+    """Somebody else has held the thread for the whole of the wait."""
+
+
+class Locks(Protocol):
+    """One writer for each thread, among all that share the store."""
+
+    def hold(
+        self, owner: str, thread_id: str, wait_seconds: float
+    ) -> AbstractAsyncContextManager[None]:
+        """Be the thread's one writer. Raises ThreadBusy after `wait_seconds`."""
+
+    async def close(self) -> None:
+        """Give every lock back."""
+
+
 @dataclass(eq=False)
 class Turn:
     """One answer, from the request to the end of its stream."""
@@ -38,11 +54,11 @@ class Turn:
 class Turns:
     """Which threads are being answered, and by which turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, locks: Locks) -> None:
+        self._locks = locks
         self._of: WeakKeyDictionary[RequestContext, Turn] = WeakKeyDictionary()
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._writing: dict[str, tuple[asyncio.Lock, Turn]] = {}
+        self._writing: dict[str, tuple[AsyncExitStack, Turn]] = {}
         self._tasks: dict[asyncio.Task[None], Turn] = {}
         self._handlers: dict[signal.Signals, Any] = {}
 
@@ -52,21 +68,23 @@ class Turns:
 
     async def begin(self, thread_id: str, context: RequestContext) -> None:
         """Become the thread's one writer. Raises Refused after BUSY_SECONDS of waiting."""
-        lock = self._locks.setdefault(thread_id, asyncio.Lock())
+        held = AsyncExitStack()
         try:
-            await asyncio.wait_for(lock.acquire(), BUSY_SECONDS)
-        except asyncio.TimeoutError:
+            await held.enter_async_context(
+                self._locks.hold(context.user_id, thread_id, BUSY_SECONDS)
+            )
+        except ThreadBusy:
             raise Refused(
                 "This conversation is still being answered. Wait for the answer, or stop it.",
                 409,
                 **{"Retry-After": "5"},
             ) from None
-        self._writing[thread_id] = (lock, self.of(context))
+        self._writing[thread_id] = (held, self.of(context))
 
-    def end(self, thread_id: str) -> None:
+    async def end(self, thread_id: str) -> None:
         """Let the next writer in."""
-        lock, _ = self._writing.pop(thread_id)
-        lock.release()
+        held, _ = self._writing.pop(thread_id)
+        await held.aclose()
 
     def changing(self, thread_id: str) -> asyncio.Lock:
         """Held while a thread is renamed or deleted, lest a rename brings back a deleted one."""
@@ -127,6 +145,7 @@ class Turns:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._locks.close()
 
 
 class EventStream(StreamingResponse):

@@ -12,8 +12,7 @@ import pytest
 import uvicorn
 
 from app.protocol import ProtocolServer
-from app.routes import create_app
-from app.wiring import PROJECT, STORE, Settings
+from app.wiring import STORE, Settings, build_app
 
 pytest_plugins = [f"database_{STORE}"]
 
@@ -33,7 +32,7 @@ def chat(settings: Settings, server: ProtocolServer) -> Iterator["Chat"]:
     """Whoever uses it says with a fixture `server` who answers."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        app = create_app(PROJECT, settings, server)
+        app = build_app(settings, server)
         running = uvicorn.Server(uvicorn.Config(app, log_config=None))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()

@@ -7,7 +7,7 @@ from scripted_model import ScriptedModel, ScriptedSource, tool_call
 from app.agent import INSTRUCTIONS
 from app.protocol import ProtocolServer
 from app.server import AgentServer
-from app.wiring import Settings, open_store
+from app.wiring import Settings, open_locks, open_store
 
 
 @pytest.fixture
@@ -20,6 +20,7 @@ def server(settings: Settings, model: ScriptedModel) -> ProtocolServer:
     return AgentServer(
         open_store(settings),
         ScriptedSource(model),
+        locks=open_locks(settings),
         model_timeout=settings.model_timeout,
         history_items=settings.history_items,
         history_tokens=settings.history_tokens,

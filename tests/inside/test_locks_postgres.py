@@ -15,7 +15,8 @@ import pytest
 from test_postgres import Wire, server, server_url  # noqa: F401
 
 from app.local_postgres import LocalPostgres
-from app.locks_postgres import ThreadBusy, ThreadLocks, lock_key
+from app.locks_postgres import ThreadLocks, lock_key
+from app.turns import ThreadBusy
 
 BACKEND = Path(__file__).resolve().parents[1]
 # Holds the thread until standard input ends, and says so.

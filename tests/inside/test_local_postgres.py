@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from postgres import execute, upgrade
+from database_postgres import execute, upgrade
 from test_postgres import free_port
 
 from app.local_postgres import LocalPostgres, LocalPostgresError

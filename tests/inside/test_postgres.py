@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from chatkit.store import NotFoundError
-from postgres import execute, new_database, upgrade
+from database_postgres import execute, new_database, upgrade
 from pydantic import SecretStr
 from store_contract import ADA, BOB, a_file, a_thread, all_items, an_item, filled, ids
 
