@@ -39,9 +39,9 @@ with the_template():
 
     from app.context import RequestContext
     from app.settings import ROOT
-    from app.store import BaseStore
+    from app.store import BaseStore, StoreError
     from app.store_memory import MemoryStore
-    from app.store_sqlite import DatabaseUrl, SQLiteStore, StoreError
+    from app.store_sqlite import DatabaseUrl, SQLiteStore
 
 
 class TestMemory(StoreContract):

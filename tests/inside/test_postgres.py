@@ -27,7 +27,8 @@ from store_contract import ADA, BOB, a_file, a_thread, all_items, an_item, fille
 
 from app import schema, store_postgres
 from app.local_postgres import LocalPostgres
-from app.store_postgres import Connection, PostgresStore, StoreError, database_url, storable, usable
+from app.store import StoreError
+from app.store_postgres import Connection, PostgresStore, database_url, storable, usable
 
 BACKEND = Path(__file__).resolve().parents[1]
 PASSWORD = "Gr8-p%2Fss~word"
@@ -384,7 +385,7 @@ def test_a_database_that_comes_back_is_used_again(
         await asyncio.gather(*(store.save_thread(a_thread(f"thr_{n}"), ADA) for n in range(20)))
         await asyncio.to_thread(server.stop)
         for _ in range(3):
-            with pytest.raises(ConnectionRefusedError):
+            with pytest.raises(StoreError):
                 await store.load_thread("thr_1", ADA)
         server.start()
         assert len((await store.load_threads(50, None, "asc", ADA)).data) == 20
@@ -442,7 +443,7 @@ def test_ready_tells_that_the_database_is_away(server: LocalPostgres, server_url
         await silent.start()
         assert await silent.not_ready() is None
         await asyncio.to_thread(server.stop)
-        assert await silent.not_ready() == "database: ConnectionRefusedError"
+        assert await silent.not_ready() == "database: connection refused"
         server.start()
         assert await silent.not_ready() is None
         await silent.close()
@@ -485,7 +486,7 @@ def test_a_statement_that_takes_too_long_ends(postgres_url: str) -> None:
         await store.save_thread(a_thread(), ADA)
         async with locked(postgres_url, "UPDATE threads SET data = data"):
             began = time.monotonic()
-            with pytest.raises(asyncio.TimeoutError):
+            with pytest.raises(StoreError):
                 await store.save_thread(a_thread(title="late"), ADA)
             assert 0.9 < time.monotonic() - began < 6
             assert await statements_under_way(postgres_url) == 1  # the lock's own
@@ -576,7 +577,7 @@ def test_a_pool_that_is_used_up_fails_in_time_and_heals(postgres_url: str) -> No
         assert store._pool is not None
         async with store._pool.acquire():
             began = time.monotonic()
-            with pytest.raises(asyncio.TimeoutError):
+            with pytest.raises(StoreError):
                 await store.load_thread("thr_1", ADA)
             assert 0.9 < time.monotonic() - began < 6
         await store.load_thread("thr_1", ADA)
@@ -886,7 +887,7 @@ def test_a_network_that_falls_silent_ends_each_request_in_time(
 
         async def failing() -> float:
             began = time.monotonic()
-            with pytest.raises(asyncio.TimeoutError):
+            with pytest.raises(StoreError):
                 await store.load_thread("thr_1", ADA)
             return time.monotonic() - began
 

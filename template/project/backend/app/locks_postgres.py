@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hashlib import blake2b
 
-from app.store_postgres import Connection, connect
+from app.store_postgres import AWAY, Connection, away, connect
 from app.turns import ThreadBusy
 
 log = logging.getLogger("app")
@@ -47,8 +47,7 @@ class ThreadLocks:
     async def hold(self, owner: str, thread_id: str, wait_seconds: float) -> AsyncIterator[None]:
         """Be the thread's one writer.
 
-        Raises ThreadBusy after `wait_seconds`, and StoreError or asyncpg's errors when the
-        database is away.
+        Raises ThreadBusy after `wait_seconds`, and StoreError when the database is away.
         """
         key = lock_key(owner, thread_id)
         loop = asyncio.get_running_loop()
@@ -78,9 +77,11 @@ class ThreadLocks:
         self._keys[key] = False
         try:
             taken = await asyncio.shield(self._try(key))
-        except BaseException:
+        except BaseException as error:
             # Nobody waits for the answer any more, but it may be yes.
             await asyncio.shield(self._give_back(key))
+            if isinstance(error, AWAY):
+                raise away(self._url, error) from error
             raise
         if not taken:
             del self._keys[key]

@@ -34,7 +34,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app.context import RequestContext
-from app.store import BaseStore
+from app.store import BaseStore, StoreError
 
 log = logging.getLogger("app")
 
@@ -110,9 +110,9 @@ class ProtocolServer(ChatKitServer[RequestContext]):
         """What keeps this server from answering, named by its part, or None."""
         try:
             await self.store.load_threads(1, None, "desc", RequestContext())
-        except Exception as error:
-            log.error("not ready: the store answers %r", error)
-            return f"database: {type(error).__name__}"
+        except StoreError as error:
+            log.error("not ready: %s", error)
+            return f"database: {error.cause}"
         return None
 
     async def process(

@@ -19,6 +19,7 @@ from app.context import new_request_id
 from app.debug import stored_threads
 from app.protocol import ProtocolServer, Refused
 from app.settings import ServerSettings
+from app.store import StoreError
 
 log = logging.getLogger("app")
 
@@ -68,6 +69,7 @@ def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> F
 
     app.add_exception_handler(Refused, refused)
     app.add_exception_handler(NotFoundError, not_found)
+    app.add_exception_handler(StoreError, store_away)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(ClientDisconnect, left)
     app.add_exception_handler(Exception, failed)
@@ -147,6 +149,12 @@ async def refused(request: Request, error: Exception) -> Response:
 
 async def not_found(request: Request, error: Exception) -> Response:
     return problem(request, "There is no such thread, item or attachment.", 404)
+
+
+async def store_away(request: Request, error: Exception) -> Response:
+    log.error("request %s: %s", request.state.request_id, error)
+    sentence = "The conversations cannot be reached now. Try again in a moment."
+    return problem(request, sentence, 503, **{"Retry-After": "5"})
 
 
 async def http_error(request: Request, error: Exception) -> Response:

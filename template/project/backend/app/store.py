@@ -25,8 +25,23 @@ MAX_PAGE = 1000
 """The most records in one page, whatever the client asks for."""
 
 
+class StoreError(Exception):
+    """The store cannot be used, now or at all.
+
+    The message is a sentence for whoever runs the server. `cause` is why, without a place or a
+    name, so that /ready can tell it to everyone.
+    """
+
+    def __init__(self, sentence: str, cause: str) -> None:
+        super().__init__(sentence)
+        self.cause = cause
+
+
 class BaseStore(Store[RequestContext]):
-    """A ChatKit store that may need opening, with ids that do not repeat."""
+    """A ChatKit store that may need opening, with ids that do not repeat.
+
+    Every method may raise StoreError, and works again as soon as what it needs is back.
+    """
 
     async def open(self) -> None:
         """Make the store ready; the first use does it too."""

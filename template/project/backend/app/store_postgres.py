@@ -21,6 +21,7 @@ from app.store import (
     THREAD,
     BaseStore,
     RecordT,
+    StoreError,
     from_json,
     page_of,
     page_size,
@@ -63,31 +64,40 @@ def database_url(secret: SecretStr) -> SecretStr:
 DatabaseUrl = Annotated[SecretStr, AfterValidator(database_url)]
 
 
-class StoreError(Exception):
-    """The store cannot be used. The message is a sentence for whoever runs the server."""
-
-
 async def connect(url: str, **options: Any) -> Connection:
     """A connection of its own. Raises StoreError."""
     try:
         return await asyncpg.connect(url, **options)
     except UNUSABLE as error:
-        raise unreachable(url, error) from None
+        raise away(url, error) from None
 
 
 UNUSABLE = (OSError, asyncio.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What asyncpg raises when a database cannot be reached or asked."""
+"""What asyncpg raises when a database cannot be opened."""
+AWAY = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""What it raises when a database that was there cannot be asked."""
 
 
-def unreachable(url: str, error: BaseException) -> StoreError:
-    """The error as a sentence, which names neither user nor password."""
+def away(url: str, error: BaseException) -> StoreError:
+    """The error as a StoreError, which names neither user nor password."""
     if isinstance(error, ConnectionError | FileNotFoundError) and error.errno:
-        cause = os.strerror(error.errno)
+        said = cause = os.strerror(error.errno)
     elif isinstance(error, asyncio.TimeoutError):
-        cause = "it does not answer"
+        said = cause = "it does not answer"
     else:
-        cause = str(error).partition("\n")[0] or type(error).__name__
-    return StoreError(f"The database {place(url)} cannot be used: {cause}.")
+        said = str(error).partition("\n")[0] or type(error).__name__
+        cause = type(error).__name__
+    return StoreError(f"The database {place(url)} cannot be used: {said}.", cause.lower())
 
 
 def place(url: str) -> str:
@@ -110,8 +120,7 @@ class PostgresStore(BaseStore):
     """Keeps everything in a PostgreSQL database, which any number of processes may share.
 
     Every change is one statement, so that it is there as a whole or not at all, even if the
-    request that makes it is cancelled. A database that does not answer within the timeout raises
-    asyncpg's errors, OSError or asyncio.TimeoutError; the next call tries anew.
+    request that makes it is cancelled.
     """
 
     def __init__(self, url: str, *, pool_size: int = 10, timeout: float = 10) -> None:
@@ -259,8 +268,11 @@ class PostgresStore(BaseStore):
     ) -> list[asyncpg.Record]:
         """Execute one statement, in one round trip. The rows that it returns."""
         pool = await self._opened()
-        async with pool.acquire(timeout=self._timeout) as connection:
-            return await connection.fetch(statement, *map(storable, ids), *values)
+        try:
+            async with pool.acquire(timeout=self._timeout) as connection:
+                return await connection.fetch(statement, *map(storable, ids), *values)
+        except AWAY as error:
+            raise away(self._url, error) from error
 
     async def _opened(self) -> Pool:
         if self._pool is not None:
@@ -286,7 +298,7 @@ class PostgresStore(BaseStore):
         except BaseException as error:
             pool.terminate()
             if isinstance(error, UNUSABLE):
-                raise unreachable(self._url, error) from None
+                raise away(self._url, error) from None
             raise
         return pool
 
@@ -319,10 +331,13 @@ async def _check(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
     """Raise StoreError unless any text fits into the database, and its schema is this program's."""
     encoding = await connection.fetchval("SHOW server_encoding")
     if encoding != "UTF8":
-        raise StoreError(f"The database {place(url)} has the encoding {encoding}: it must be UTF8.")
+        raise StoreError(
+            f"The database {place(url)} has the encoding {encoding}: it must be UTF8.",
+            "not in UTF8",
+        )
     try:
         rows = await connection.fetch("SELECT version_num FROM alembic_version")
     except asyncpg.UndefinedTableError:
         rows = []
     if wrong := wrong_schema([row["version_num"] for row in rows]):
-        raise StoreError(f"The database {place(url)} {wrong}")
+        raise StoreError(f"The database {place(url)} {wrong}", "not at the newest revision")

@@ -18,6 +18,7 @@ from app.store import (
     THREAD,
     BaseStore,
     RecordT,
+    StoreError,
     from_json,
     page_of,
     page_size,
@@ -94,10 +95,6 @@ def usable(path: str) -> str:
     except StoreError as error:
         give_up(f"DATABASE_URL: {error} Set it in .env or the environment.")
     return path
-
-
-class StoreError(Exception):
-    """The store cannot be used. The message is a sentence for whoever runs the server."""
 
 
 class SQLiteStore(BaseStore):
@@ -236,12 +233,21 @@ class SQLiteStore(BaseStore):
 
     async def _read(self, statement: str, *values: Any) -> list[sqlite3.Row]:
         _, reader = await self._opened()
-        return list(await reader.execute_fetchall(statement, values))
+        try:
+            return list(await reader.execute_fetchall(statement, values))
+        except sqlite3.OperationalError as error:
+            raise self._away(error) from error
 
     async def _write(self, statement: str, *values: Any) -> int:
         """Execute one statement; how many rows it wrote."""
         writer, _ = await self._opened()
-        return (await writer.execute(statement, values)).rowcount
+        try:
+            return (await writer.execute(statement, values)).rowcount
+        except sqlite3.OperationalError as error:
+            raise self._away(error) from error
+
+    def _away(self, error: sqlite3.OperationalError) -> StoreError:
+        return StoreError(f"The database {self._path} cannot be used: {error}.", str(error))
 
     async def _opened(self) -> tuple[aiosqlite.Connection, aiosqlite.Connection]:
         """The connection that writes, and the one that reads without waiting for it."""
@@ -280,7 +286,9 @@ def _open_file(path: str) -> sqlite3.Connection:
             raise
         return connection
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"The database {path} cannot be opened: {error}.") from None
+        raise StoreError(
+            f"The database {path} cannot be opened: {error}.", "cannot be opened"
+        ) from None
 
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:
@@ -292,9 +300,11 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     if application_id == version == tables == 0:
         connection.executescript(SCHEMA)
     elif application_id != APPLICATION_ID:
-        raise StoreError(f"The database {path} belongs to another program.")
+        raise StoreError(f"The database {path} belongs to another program.", "not this program's")
     elif version > SCHEMA_VERSION:
-        raise StoreError(f"The database {path} was written by a newer version of this program.")
+        raise StoreError(
+            f"The database {path} was written by a newer version of this program.", "too new"
+        )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")

@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.settings import configure_logging, give_up, load
-from app.store_postgres import StoreError, connect
+from app.store import StoreError
+from app.store_postgres import connect
 from app.wiring import Settings
 
 MIGRATION_LOCK = 0x43684B74

@@ -1,0 +1,85 @@
+"""A database that goes away while the server runs, and comes back."""
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Chat, thread_of
+from database_postgres import upgrade
+from scripted_model import ScriptedModel, ScriptedSource
+
+from app.local_postgres import LocalPostgres
+from app.protocol import ProtocolServer
+from app.server import AgentServer
+from app.wiring import Settings, open_locks, open_store
+
+SENTENCE = "The conversations cannot be reached now. Try again in a moment."
+
+
+@pytest.fixture
+def postgres() -> Iterator[LocalPostgres]:
+    """A server that a test may stop and start again."""
+    folder = Path(tempfile.mkdtemp(prefix="chatkit-"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+    server = LocalPostgres(folder, port=port)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def database(postgres: LocalPostgres) -> dict[str, str]:
+    upgrade(postgres.url)
+    return {"DATABASE_URL": postgres.url, "DATABASE_TIMEOUT": "2"}
+
+
+@pytest.fixture
+def server(settings: Settings) -> ProtocolServer:
+    return AgentServer(
+        open_store(settings),
+        ScriptedSource(ScriptedModel("The first answer.", "The second answer.")),
+        locks=open_locks(settings),
+        model_timeout=settings.model_timeout,
+        history_items=settings.history_items,
+        history_tokens=settings.history_tokens,
+        max_turns=settings.max_turns,
+    )
+
+
+def test_a_database_that_was_away_is_used_again_without_a_restart(
+    chat: Chat, postgres: LocalPostgres
+) -> None:
+    thread_id = thread_of(chat.say("Hello"))
+    assert chat.http.get("/ready").status_code == 200
+    postgres.stop()
+    ready = chat.http.get("/ready")
+    assert (ready.status_code, ready.json()["cause"]) == (503, "database: connection refused")
+    assert chat.http.get("/health").status_code == 200
+    message = {
+        "content": [{"type": "input_text", "text": "Are you there?"}],
+        "attachments": [],
+        "inference_options": {},
+    }
+    for asked in (
+        chat.post("threads.list"),
+        chat.post("items.list", thread_id=thread_id),
+        chat.post("threads.add_user_message", thread_id=thread_id, input=message),
+    ):
+        assert (asked.status_code, asked.json()["detail"]) == (503, SENTENCE)
+        assert asked.headers["Retry-After"] == "5"
+    created = chat.post("threads.create", input=message)
+    assert "The first answer" not in created.text and "postgres" not in created.text
+    postgres.start()
+    assert chat.http.get("/ready").status_code == 200
+    chat.say("Are you there?", thread_id)
+    assert chat.messages(thread_id) == [
+        "Hello",
+        "The first answer.",
+        "Are you there?",
+        "The second answer.",
+    ]
