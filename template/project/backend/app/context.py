@@ -14,11 +14,14 @@ def new_request_id() -> str:
 class RequestContext:
     """Reaches the server, the store, the agent and its tools with every request.
 
-    `user_id` owns the threads. There is no sign-in at this level, so everyone who can reach the
-    port is the same user.
+    `user_id` owns the threads; the other three are what a sign-in knows besides, for your tools.
+    Without a sign-in everyone who can reach the port is the same user.
     """
 
     user_id: str = LOCAL_USER
+    roles: frozenset[str] = frozenset()
+    tenant: str | None = None
+    locale: str | None = None
     request_id: str = field(default_factory=new_request_id)
 
     def signed(self, sentence: str) -> str:
