@@ -5,11 +5,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from app.protocol import ProtocolServer
 from app.routes import create_app
@@ -31,9 +33,15 @@ def settings(database: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Setti
 @pytest.fixture
 def chat(settings: Settings, server: ProtocolServer) -> Iterator["Chat"]:
     """Whoever uses it says with a fixture `server` who answers."""
+    with serving(create_app(PROJECT, settings, server)) as http:
+        yield Chat(http)
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[httpx.Client]:
+    """The app on a free port of this machine, and a client of it."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        app = create_app(PROJECT, settings, server)
         running = uvicorn.Server(uvicorn.Config(app, log_config=None))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
@@ -41,7 +49,7 @@ def chat(settings: Settings, server: ProtocolServer) -> Iterator["Chat"]:
             assert thread.is_alive(), "the server did not start"
             time.sleep(0.01)
         with httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}") as http:
-            yield Chat(http)
+            yield http
         running.should_exit = True
         thread.join(10)
 
