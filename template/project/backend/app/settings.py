@@ -86,6 +86,11 @@ def load(settings: type[SettingsT]) -> SettingsT:
 def configure_logging(level: str) -> None:
     """Log to stderr from this level on, without what other parties have said."""
     logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    quiet_loggers()
+
+
+def quiet_loggers() -> None:
+    """Keep the loggers of the libraries from saying too much, or everything twice."""
     # ChatKit adds a handler of its own when LOG_LEVEL is set: every line would come twice.
     logging.getLogger("chatkit").handlers.clear()
     # These tell requests, responses and statements: a provider's words, and the user's.

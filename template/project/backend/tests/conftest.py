@@ -5,24 +5,28 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from app.protocol import ProtocolServer
-from app.wiring import STORE, Settings, build_app
+from app.wiring import AUTH, STORE, Settings, build_app
 
-pytest_plugins = [f"database_{STORE}"]
+pytest_plugins = [f"database_{STORE}", f"auth_{AUTH}"]
 
 
 @pytest.fixture
-def settings(database: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(
+    database: dict[str, str], auth: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Settings:
     """The defaults, whatever .env and the environment say, and a database that is thrown away."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    for name, value in database.items():
+    for name, value in {**database, **auth}.items():
         monkeypatch.setenv(name, value)
     return Settings(_env_file=None)
 
@@ -30,9 +34,15 @@ def settings(database: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Setti
 @pytest.fixture
 def chat(settings: Settings, server: ProtocolServer) -> Iterator["Chat"]:
     """Whoever uses it says with a fixture `server` who answers."""
+    with serving(build_app(settings, server)) as http:
+        yield Chat(http)
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[httpx.Client]:
+    """The app on a free port of this machine, and a client of it."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        app = build_app(settings, server)
         running = uvicorn.Server(uvicorn.Config(app, log_config=None))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
@@ -40,7 +50,7 @@ def chat(settings: Settings, server: ProtocolServer) -> Iterator["Chat"]:
             assert thread.is_alive(), "the server did not start"
             time.sleep(0.01)
         with httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}") as http:
-            yield Chat(http)
+            yield http
         running.should_exit = True
         thread.join(10)
 

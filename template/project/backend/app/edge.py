@@ -1,0 +1,108 @@
+"""What stands around the routes: the names this server answers to, and headers for browsers."""
+
+import re
+from ipaddress import ip_address
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Request
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import NoDecode
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
+
+from app.context import new_request_id
+from app.routes import problem
+from app.settings import ServerSettings
+
+# For answers that have none of their own, as the chat page and the streams do.
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+PROBES = ("/health", "/ready")
+"""Who asks for these knows the server by its address."""
+
+
+def _names(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return [part.strip().lower() for part in value.split(",") if part.strip()]
+
+
+def _name(value: str) -> str:
+    if re.fullmatch(r"(?a)(\*\.)?[\w-]+(\.[\w-]+)*", value):
+        return value
+    return str(ip_address(value.strip("[]")))
+
+
+class EdgeSettings(ServerSettings):
+    """The settings of this file."""
+
+    allowed_hosts: Annotated[
+        list[Annotated[str, AfterValidator(_name)]], NoDecode, BeforeValidator(_names)
+    ] = Field(
+        default=[],
+        description="a comma-separated list of names such as chat.example.com,*.example.com",
+    )
+    hsts_seconds: int = Field(
+        default=0, ge=0, description="a number of seconds such as 31536000, or 0"
+    )
+
+
+def guard(app: FastAPI, settings: EdgeSettings) -> None:
+    """Put the edge around the whole of `app`. Call it when everything else has been added."""
+    # Not by add_middleware: the answer to an unforeseen error would not pass through it.
+    app.middleware_stack = Edge(app.build_middleware_stack(), settings)
+
+
+class Edge:
+    """Refuses requests for other hosts, and gives each answer its headers, streams at once too."""
+
+    def __init__(self, app: ASGIApp, settings: EdgeSettings) -> None:
+        self.app = app
+        self.hosts = settings.allowed_hosts
+        self.hsts = f"max-age={settings.hsts_seconds}" if settings.hsts_seconds else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = scope.setdefault("state", {}).setdefault("request_id", new_request_id())
+        bind_contextvars(request_id=request_id)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                # A browser must not believe it over http.
+                if self.hsts and scope["scheme"] == "https":
+                    headers.setdefault("Strict-Transport-Security", self.hsts)
+            await send(message)
+
+        app = self.app
+        if not self.answers_to(scope):
+            app = problem(
+                Request(scope),
+                "This server does not answer to this host name. Add it to ALLOWED_HOSTS.",
+                400,
+            )
+        await app(scope, receive, send_with_headers)
+
+    def answers_to(self, scope: Scope) -> bool:
+        """Whether the request's host is one of ALLOWED_HOSTS. Without any, each is."""
+        if not self.hosts or scope["path"].removeprefix(scope.get("root_path", "")) in PROBES:
+            return True
+        try:
+            host = urlsplit(f"//{Headers(scope=scope).get('host', '')}").hostname or ""
+        except ValueError:
+            return False
+        host = host.rstrip(".")
+        return any(
+            host == name or (name.startswith("*.") and host.endswith(name[1:]))
+            for name in self.hosts
+        )

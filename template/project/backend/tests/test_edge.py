@@ -1,0 +1,102 @@
+"""What stands around the routes: the hosts that are answered, and what browsers are told."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from conftest import serving
+from test_http import EchoServer
+
+from app.edge import EdgeSettings, guard
+from app.routes import create_app
+from app.settings import load
+from app.wiring import PROJECT, Settings, open_store
+
+
+@pytest.fixture
+def http(settings: Settings) -> Iterator[httpx.Client]:
+    """An app that answers to two names only, and has a route that fails."""
+    edge = EdgeSettings(
+        _env_file=None, allowed_hosts=["chat.example.com", "*.example.org"], hsts_seconds=60
+    )
+    app = create_app(PROJECT, edge, EchoServer(open_store(settings)))
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError
+
+    guard(app, edge)
+    with serving(app) as http:
+        http.headers["Host"] = "chat.example.com"
+        yield http
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("chat.example.com", 200),
+        ("CHAT.example.com.:8000", 200),
+        ("a.example.org", 200),
+        ("example.org", 400),
+        ("evil.example", 400),
+        ("chat.example.com.evil.example", 400),
+        ("evilexample.org", 400),
+        ("127.0.0.1", 400),
+        ("[::1", 400),
+        ("", 400),
+    ],
+)
+def test_only_the_allowed_hosts_are_answered(http: httpx.Client, host: str, status: int) -> None:
+    answer = http.get("/page/about.json", headers={"Host": host})
+    assert answer.status_code == status
+    if status == 400:
+        assert "ALLOWED_HOSTS" in answer.json()["detail"]
+        assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+def test_whoever_watches_the_server_may_call_it_by_its_address(http: httpx.Client) -> None:
+    for path in ("/health", "/ready"):
+        assert http.get(path, headers={"Host": "10.0.0.7:8000"}).status_code == 200
+
+
+def test_every_answer_tells_browsers_to_be_careful(http: httpx.Client) -> None:
+    answers = [
+        http.get("/health"),
+        http.get("/"),
+        http.get("/page/main.js"),
+        http.get("/nowhere"),
+        http.post("/chatkit", json={"type": "threads.list", "params": {}}),
+        http.get("/", headers={"Host": "evil.example"}),
+        http.get("/broken"),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 404, 200, 400, 500]
+    for answer in answers:
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "x-request-id" in answer.headers
+        assert "strict-transport-security" not in answer.headers
+    assert answers[4].headers["cache-control"] == "no-store"
+    # The page has rules of its own.
+    assert "script-src 'self'" in answers[1].headers["content-security-policy"]
+    assert answers[1].headers["cache-control"] == "no-cache"
+
+
+def test_hsts_is_sent_over_https_only(http: httpx.Client) -> None:
+    behind_a_proxy = http.get("/health", headers={"X-Forwarded-Proto": "https"})
+    assert behind_a_proxy.headers["strict-transport-security"] == "max-age=60"
+
+
+@pytest.mark.parametrize("value", ["https://chat.example.com", "chat.example.com:80", "a b", "*"])
+def test_a_bad_host_ends_the_start_with_one_line(
+    value: str,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", f"chat.example.com,{value}")
+    with pytest.raises(SystemExit) as ended:
+        load(EdgeSettings)
+    assert ended.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("Cannot start: ALLOWED_HOSTS must be ")

@@ -1,0 +1,127 @@
+"""How much one user may ask for, and what whoever asks for more is told."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest
+from chatkit.types import StreamingReq
+from conftest import Chat
+from starlette.requests import Request
+from test_http import EchoServer
+
+from app.context import RequestContext
+from app.limits import Limits, LimitSettings
+from app.protocol import ProtocolServer, Refused
+from app.settings import load
+from app.wiring import Settings, open_store
+
+AWAY = "redis://:secret@127.0.0.1:1/0"
+"""Nothing listens there."""
+
+
+class LimitedServer(EchoServer):
+    """Takes two messages in two seconds. A header says whose they are."""
+
+    limits = Limits(rate="2/2second", storage="memory://", streams=1)
+
+    async def identify(self, request: Request) -> RequestContext:
+        return RequestContext(user_id=request.headers.get("x-user", "alice"))
+
+    async def begin(
+        self, request: StreamingReq, context: RequestContext
+    ) -> AsyncGenerator[bytes, None]:
+        await self.limits.message(context.user_id)
+        return await super().begin(request, context)
+
+
+@pytest.fixture
+def server(settings: Settings) -> ProtocolServer:
+    return LimitedServer(open_store(settings))
+
+
+def test_a_message_too_many_is_refused_until_the_time_that_was_told(chat: Chat) -> None:
+    chat.say("One")
+    chat.say("Two")
+    refused = send(chat)
+    assert refused.status_code == 429
+    assert refused.json()["detail"] == (
+        "You have sent 2 messages within 2 seconds. Wait 2 seconds."
+    )
+    assert refused.headers["retry-after"] == "2"
+
+    assert send(chat, user="bob").status_code == 200
+    time.sleep(1.1)
+    assert send(chat).headers["retry-after"] == "1"
+    time.sleep(1)
+    chat.say("Three")
+    titles = {thread["title"] for thread in chat.post("threads.list").json()["data"]}
+    assert titles == {"One", "Two", "Three"}
+
+
+def send(chat: Chat, user: str = "alice") -> httpx.Response:
+    message: dict[str, object] = {"content": [{"type": "input_text", "text": "Refused?"}]}
+    params = {"input": message | {"attachments": [], "inference_options": {}}}
+    body = {"type": "threads.create", "params": params}
+    return chat.http.post("/chatkit", json=body, headers={"X-User": user})
+
+
+def test_a_user_has_so_many_streams_and_gets_back_each_that_ends() -> None:
+    limits = Limits(rate="off", storage="memory://", streams=2)
+    with limits.stream("alice"):
+        with limits.stream("alice"):
+            with pytest.raises(Refused) as refused, limits.stream("alice"):
+                pass
+            assert refused.value.status == 429
+            assert int(refused.value.headers["Retry-After"]) >= 1
+            with limits.stream("bob"):
+                pass
+        with limits.stream("alice"):
+            pass
+
+
+def test_without_redis_the_chat_goes_on_and_the_log_says_it_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def chat_away() -> None:
+        limits = Limits(rate="2/minute", storage=AWAY, streams=1)
+        await limits.start()
+        await limits.message("alice")
+        await limits.message("alice")
+        with pytest.raises(Refused):
+            await limits.message("alice")
+        await limits.close()
+
+    asyncio.run(chat_away())
+    [line] = caplog.messages
+    assert "Redis is away" in line
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RATE_LIMIT", "twenty"),
+        ("RATE_LIMIT", "0/minute"),
+        ("RATE_LIMIT", "20/minute;500/day"),
+        ("RATE_LIMIT_STORAGE", "memcached://localhost:secret"),
+        ("RATE_LIMIT_STORAGE", "redis://:secret@localhost:99999"),
+        ("MAX_STREAMS", "0"),
+    ],
+)
+def test_a_bad_limit_ends_the_start_with_one_line(
+    name: str,
+    value: str,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # `settings` has put everything else into the environment.
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        load(LimitSettings)
+    assert ended.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"Cannot start: {name} must be ")
+    assert "secret" not in line
