@@ -27,6 +27,7 @@ class Unlimited:
 
     def __init__(self) -> None:
         self.messages = 0
+        self.streams = 0
         self.open_streams = 0
 
     async def start(self) -> None: ...
@@ -37,6 +38,7 @@ class Unlimited:
 
     @contextmanager
     def stream(self, user_id: str) -> Iterator[None]:
+        self.streams += 1
         self.open_streams += 1
         try:
             yield
