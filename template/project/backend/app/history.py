@@ -1,7 +1,7 @@
 """What the model is told: the newest items of the thread, as input for the Agents SDK."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from agents import TResponseInputItem
@@ -10,11 +10,13 @@ from chatkit.store import Store
 from chatkit.types import (
     AssistantMessageItem,
     Attachment,
+    ClientToolCallItem,
     HiddenContextItem,
     ThreadItem,
     ThreadMetadata,
     UserMessageItem,
     UserMessageTagContent,
+    WidgetItem,
 )
 from openai.types.responses import ResponseInputContentParam, ResponseInputTextParam
 
@@ -22,6 +24,8 @@ from app.context import RequestContext
 
 CHARACTERS_PER_TOKEN = 4
 """A rule of thumb that errs on the safe side for English; a budget needs no more."""
+WIDGET_CHARACTERS = 1000
+"""How much of a widget's text the model is told."""
 
 
 class Converter(ThreadItemConverter):
@@ -47,6 +51,25 @@ class Converter(ThreadItemConverter):
             case _:
                 return None
 
+    async def client_tool_call_to_input(
+        self, item: ClientToolCallItem
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        if item.status == "pending":
+            return None
+        arguments, output = (
+            json.dumps(value, ensure_ascii=False) for value in (item.arguments, item.output)
+        )
+        return tool_call_input(item.id, tool_call_item_content(item.name, arguments, output))
+
+    async def widget_to_input(
+        self, item: WidgetItem
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        # Its words as they now stand, instead of the SDK's whole tree of components.
+        words = " · ".join(texts_of(item.widget.model_dump(mode="json")))
+        if len(words) > WIDGET_CHARACTERS:
+            words = words[: WIDGET_CHARACTERS - 1] + "…"
+        return {"role": "user", "content": f"[The user is shown a widget: {words}]"}
+
     async def attachment_to_message_content(
         self, attachment: Attachment
     ) -> ResponseInputContentParam:
@@ -62,8 +85,20 @@ def text_part(text: str) -> ResponseInputTextParam:
     return {"type": "input_text", "text": text}
 
 
+def texts_of(component: Any) -> Iterator[str]:
+    """What a person can read in a widget's component, without its buttons."""
+    if isinstance(component, list):
+        for child in component:
+            yield from texts_of(child)
+    elif isinstance(component, dict) and component.get("type") != "Button":
+        for name in ("value", "label", "alt"):
+            if isinstance(text := component.get(name), str) and text:
+                yield text
+        yield from texts_of(component.get("children"))
+
+
 def tool_call_item_content(name: str, arguments: str, output: str) -> dict[str, Any]:
-    """What a hidden item keeps of a server tool's call, since ChatKit makes no item for it.
+    """What is kept of a tool's call; a server tool's in a hidden item, as ChatKit makes none.
 
     https://github.com/openai/chatkit-python/issues/23
     """

@@ -12,8 +12,10 @@ from chatkit.types import (
     AttachmentsDeleteReq,
     ChatKitReq,
     ErrorEvent,
+    HiddenContextItem,
     InputTranscribeReq,
     NonStreamingReq,
+    SDKHiddenContextItem,
     StreamingReq,
     StructuredInputItem,
     ThreadsAddStructuredInputReq,
@@ -57,6 +59,8 @@ ABOUT: dict[type[BaseModel], tuple[type[BaseModel], str]] = {
     ThreadsRetryAfterItemReq: (UserMessageItem, "a user message"),
     ThreadsSyncCustomActionReq: (WidgetItem, "a widget"),
 }
+HIDDEN = (HiddenContextItem, SDKHiddenContextItem)
+"""The items that only the model sees."""
 TITLE_LENGTH = 60
 
 
@@ -76,6 +80,7 @@ class ProtocolServer(ChatKitServer[RequestContext]):
     Subclasses write `respond`, and `start`, `close` and `not_ready` where they hold something.
     """
 
+    store: BaseStore
     answered_by = "no model"
     """Who answers, for the eyes of the person at the chat."""
     starters: Sequence[str] = ()
@@ -184,6 +189,9 @@ class ProtocolServer(ChatKitServer[RequestContext]):
         try:
             async with aclosing(events):
                 async for event in events:
+                    # ChatKit holds back the hidden items that are done, but no others.
+                    if isinstance(getattr(event, "item", None), HIDDEN):
+                        continue
                     if isinstance(event, ErrorEvent) and event.message is None:
                         # ChatKit has caught and logged it, without the request's id.
                         log.error("request %s: the turn failed, see above", context.request_id)

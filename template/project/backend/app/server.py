@@ -1,6 +1,6 @@
 """The ChatKitServer: one turn of the conversation, from the user's message to the stored answer."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from agents import Agent, RunConfig, Runner, set_tracing_disabled
@@ -24,7 +24,7 @@ set_tracing_disabled(True)
 class AgentServer(TurnServer):
     """Answers with the agent, which remembers the thread."""
 
-    starters = STARTERS
+    starters: Sequence[str] = STARTERS
 
     def __init__(
         self,

@@ -2,11 +2,20 @@
 
 import json
 import uuid
+from abc import abstractmethod
+from collections.abc import Sequence
 from datetime import timezone
 from typing import Any, TypeVar
 
 from chatkit.store import Store, StoreItemType, default_generate_id
-from chatkit.types import Attachment, Page, ThreadItem, ThreadItemBase, ThreadMetadata
+from chatkit.types import (
+    Attachment,
+    FeedbackKind,
+    Page,
+    ThreadItem,
+    ThreadItemBase,
+    ThreadMetadata,
+)
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
@@ -38,7 +47,7 @@ class StoreError(Exception):
 
 
 class BaseStore(Store[RequestContext]):
-    """A ChatKit store that may need opening, with ids that do not repeat.
+    """A ChatKit store that may need opening and keeps feedback, with ids that do not repeat.
 
     Every method may raise StoreError, and works again as soon as what it needs is back.
     """
@@ -48,6 +57,22 @@ class BaseStore(Store[RequestContext]):
 
     async def close(self) -> None:
         """Let go of what the store holds open."""
+
+    @abstractmethod
+    async def save_feedback(
+        self, thread_id: str, item_ids: Sequence[str], kind: FeedbackKind, context: RequestContext
+    ) -> None:
+        """Keep what the user thinks of these items, in place of what they thought before.
+
+        It is deleted with its item. Raises NotFoundError, and keeps nothing, if the user's thread
+        lacks one of the items.
+        """
+
+    @abstractmethod
+    async def load_feedback(
+        self, thread_id: str, context: RequestContext
+    ) -> dict[str, FeedbackKind]:
+        """The feedback by item id, oldest item first; empty if there is no such thread."""
 
     def generate_thread_id(self, context: RequestContext) -> str:
         return new_id("thread")

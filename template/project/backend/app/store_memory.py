@@ -1,9 +1,9 @@
 """The store in memory: quick to start with, and forgotten when the server stops."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from chatkit.store import NotFoundError
-from chatkit.types import Attachment, Page, ThreadItem, ThreadMetadata
+from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
 from pydantic import TypeAdapter
 
 from app.context import RequestContext
@@ -30,6 +30,7 @@ class MemoryStore(BaseStore):
         self._threads: dict[str, Records] = {}
         self._items: dict[tuple[str, str], Records] = {}
         self._attachments: dict[str, Records] = {}
+        self._feedback: dict[tuple[str, str], dict[str, FeedbackKind]] = {}
 
     async def load_thread(self, thread_id: str, context: RequestContext) -> ThreadMetadata:
         """Raises NotFoundError if the user has no such thread."""
@@ -51,6 +52,7 @@ class MemoryStore(BaseStore):
         if self._threads.get(context.user_id, {}).pop(thread_id, None) is None:
             return
         del self._items[context.user_id, thread_id]
+        self._feedback.pop((context.user_id, thread_id), None)
         attachments = self._attachments.get(context.user_id, {})
         for attachment_id, text in list(attachments.items()):
             if from_json(ATTACHMENT, text).thread_id == thread_id:
@@ -87,6 +89,26 @@ class MemoryStore(BaseStore):
     ) -> None:
         """Delete the item, if there is such an item."""
         self._items.get((context.user_id, thread_id), {}).pop(item_id, None)
+        self._feedback.get((context.user_id, thread_id), {}).pop(item_id, None)
+
+    async def save_feedback(
+        self, thread_id: str, item_ids: Sequence[str], kind: FeedbackKind, context: RequestContext
+    ) -> None:
+        """Raises NotFoundError, and keeps nothing, if the user's thread lacks one of the items."""
+        items = self._items.get((context.user_id, thread_id), {})
+        for item_id in item_ids:
+            if item_id not in items:
+                raise NotFoundError(f"{item_id} not found")
+        feedback = self._feedback.setdefault((context.user_id, thread_id), {})
+        feedback.update(dict.fromkeys(item_ids, kind))
+
+    async def load_feedback(
+        self, thread_id: str, context: RequestContext
+    ) -> dict[str, FeedbackKind]:
+        """The feedback by item id, oldest item first; empty if there is no such thread."""
+        feedback = self._feedback.get((context.user_id, thread_id), {})
+        items = self._items.get((context.user_id, thread_id), {})
+        return {item_id: feedback[item_id] for item_id in items if item_id in feedback}
 
     async def save_attachment(self, attachment: Attachment, context: RequestContext) -> None:
         """Add the attachment, or replace it."""

@@ -2,14 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 from chatkit.store import NotFoundError
-from chatkit.types import Attachment, Page, ThreadItem, ThreadMetadata
+from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
 from pydantic import AfterValidator, SecretStr, TypeAdapter
 
 from app.context import RequestContext
@@ -37,7 +37,8 @@ else:
 # Whose records a statement is about. An item is the user's because its thread is.
 THREADS = "threads WHERE owner = $1"
 ATTACHMENTS = "attachments WHERE owner = $1"
-ITEMS = "items WHERE thread = (SELECT seq FROM threads WHERE owner = $1 AND id = $2)"
+OF_THREAD = "thread = (SELECT seq FROM threads WHERE owner = $1 AND id = $2)"
+ITEMS = f"items WHERE {OF_THREAD}"
 
 SIZE_RULE = "a number of connections from 1 to 1000"
 TIMEOUT_RULE = "a number of seconds from 1 to 3600"
@@ -207,6 +208,34 @@ class PostgresStore(BaseStore):
     ) -> None:
         """Delete the item, if there is such an item."""
         await self._ask(f"DELETE FROM {ITEMS} AND id = $3", (context.user_id, thread_id, item_id))
+
+    async def save_feedback(
+        self, thread_id: str, item_ids: Sequence[str], kind: FeedbackKind, context: RequestContext
+    ) -> None:
+        """Raises NotFoundError, and keeps nothing, if the user's thread lacks one of the items."""
+        unique = {storable(item_id) for item_id in item_ids}
+        these = f"{OF_THREAD} AND id = ANY ($3)"
+        written = await self._ask(
+            f"UPDATE items SET feedback = $4 WHERE {these}"
+            f" AND (SELECT count(*) FROM items WHERE {these}) = $5"
+            " RETURNING true",
+            (context.user_id, thread_id),
+            list(unique),
+            kind,
+            len(unique),
+        )
+        if len(written) < len(unique):
+            raise NotFoundError(f"Not all of {len(unique)} items of {thread_id} found")
+
+    async def load_feedback(
+        self, thread_id: str, context: RequestContext
+    ) -> dict[str, FeedbackKind]:
+        """The feedback by item id, oldest item first; empty if there is no such thread."""
+        rows = await self._ask(
+            f"SELECT data, feedback FROM {ITEMS} AND feedback IS NOT NULL ORDER BY seq",
+            (context.user_id, thread_id),
+        )
+        return {from_json(ITEM, row["data"]).id: row["feedback"] for row in rows}
 
     async def save_attachment(self, attachment: Attachment, context: RequestContext) -> None:
         """Add the attachment, or replace it."""

@@ -1,13 +1,15 @@
 """The store in a SQLite file: everything is there again after a restart."""
 
 import asyncio
+import json
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import aiosqlite
 from chatkit.store import NotFoundError
-from chatkit.types import Attachment, Page, ThreadItem, ThreadMetadata
+from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
 from pydantic import AfterValidator, TypeAdapter
 
 from app.context import RequestContext
@@ -49,6 +51,7 @@ CREATE TABLE IF NOT EXISTS items (
     thread INTEGER NOT NULL REFERENCES threads (seq) ON DELETE CASCADE,
     id TEXT NOT NULL,
     data TEXT NOT NULL,
+    feedback TEXT,
     UNIQUE (thread, id)
 );
 CREATE INDEX IF NOT EXISTS items_in_order ON items (thread, seq);
@@ -71,7 +74,8 @@ COMMIT;
 # Whose records a statement is about. An item is the user's because its thread is.
 THREADS = "threads WHERE owner = ?"
 ATTACHMENTS = "attachments WHERE owner = ?"
-ITEMS = "items WHERE thread = (SELECT seq FROM threads WHERE owner = ? AND id = ?)"
+OF_THREAD = "thread = (SELECT seq FROM threads WHERE owner = ? AND id = ?)"
+ITEMS = f"items WHERE {OF_THREAD}"
 
 DATABASE_RULE = "sqlite:/// and the path of a file, such as sqlite:///chat.db"
 
@@ -182,6 +186,35 @@ class SQLiteStore(BaseStore):
     ) -> None:
         """Delete the item, if there is such an item."""
         await self._write(f"DELETE FROM {ITEMS} AND id = ?", context.user_id, thread_id, item_id)
+
+    async def save_feedback(
+        self, thread_id: str, item_ids: Sequence[str], kind: FeedbackKind, context: RequestContext
+    ) -> None:
+        """Raises NotFoundError, and keeps nothing, if the user's thread lacks one of the items."""
+        unique = set(item_ids)
+        these = f"{OF_THREAD} AND id IN (SELECT value FROM json_each(?))"
+        key = context.user_id, thread_id, json.dumps(list(unique))
+        written = await self._write(
+            f"UPDATE items SET feedback = ? WHERE {these}"
+            f" AND (SELECT count(*) FROM items WHERE {these}) = ?",
+            kind,
+            *key,
+            *key,
+            len(unique),
+        )
+        if written < len(unique):
+            raise NotFoundError(f"Not all of {len(unique)} items of {thread_id} found")
+
+    async def load_feedback(
+        self, thread_id: str, context: RequestContext
+    ) -> dict[str, FeedbackKind]:
+        """The feedback by item id, oldest item first; empty if there is no such thread."""
+        rows = await self._read(
+            f"SELECT id, feedback FROM {ITEMS} AND feedback IS NOT NULL ORDER BY seq",
+            context.user_id,
+            thread_id,
+        )
+        return {item_id: kind for item_id, kind in rows}
 
     async def save_attachment(self, attachment: Attachment, context: RequestContext) -> None:
         """Add the attachment, or replace it."""

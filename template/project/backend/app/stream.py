@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from agents import (
+    Agent,
     InputGuardrailTripwireTriggered,
     OutputGuardrailTripwireTriggered,
     RunResultStreaming,
@@ -21,6 +22,7 @@ from chatkit.types import (
     AssistantMessageContent,
     AssistantMessageContentPartTextDelta,
     AssistantMessageItem,
+    ClientToolCallItem,
     HiddenContextItem,
     SDKHiddenContextItem,
     ThreadItem,
@@ -29,6 +31,7 @@ from chatkit.types import (
     ThreadItemRemovedEvent,
     ThreadItemUpdatedEvent,
     ThreadStreamEvent,
+    WidgetItem,
 )
 from openai.types.responses import ResponseFunctionToolCall
 
@@ -40,6 +43,7 @@ from app.model_events import ModelEvents
 log = logging.getLogger("app")
 
 STOPPED = "The user stopped the answer above. Do not continue it unless asked to."
+ONE_AT_A_TIME = "Not run: the client runs one tool at a time. Call it again if it is still needed."
 GUARDRAILS = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered)
 
 
@@ -54,13 +58,16 @@ async def stream_run(
     """The events of a run, in which every item that is begun is also ended.
 
     When `stop` is set or the run fails, what was said is kept: an open message is done with the
-    text that came, or removed if none came. A model that says nothing for `silence` seconds is
-    given up. Raises CustomStreamError, with a sentence for the chat, for a run that failed.
+    text that came, or removed if none came; a widget that is not done is removed. A model that
+    says nothing for `silence` seconds is given up. Raises CustomStreamError, with a sentence for
+    the chat, for a run that failed.
     """
     source = RunSource(run, context, stop, silence)
     request = context.request_context
     messages: dict[str, AssistantMessageItem] = {}
+    widgets: set[str] = set()
     produced: list[str] = []
+    hidden: set[str] = set()
     last: ThreadItem | None = None
     try:
         # The source looks like a run to ChatKit, and it never raises: an exception would leave
@@ -71,13 +78,19 @@ async def stream_run(
                 case ThreadItemAddedEvent(item=AssistantMessageItem() as item):
                     messages[item.id] = item.model_copy(deep=True)
                     produced.append(item.id)
+                case ThreadItemAddedEvent(item=WidgetItem() as widget):
+                    widgets.add(widget.id)
+                    produced.append(widget.id)
                 case ThreadItemUpdatedEvent(
                     item_id=item_id, update=AssistantMessageContentPartTextDelta() as update
                 ) if item_id in messages:
                     add_text(messages[item_id], update)
                 case ThreadItemDoneEvent(item=last):
                     messages.pop(last.id, None)
+                    widgets.discard(last.id)
                     produced.append(last.id)
+                    if isinstance(last, HiddenContextItem):
+                        hidden.add(last.id)
                 case _:
                     pass
             yield event
@@ -91,16 +104,19 @@ async def stream_run(
                     yield ThreadItemDoneEvent(item=item)
                 else:
                     yield ThreadItemRemovedEvent(item_id=item.id)
+            for item_id in widgets:
+                yield ThreadItemRemovedEvent(item_id=item_id)
         if source.error is not None:
             raise failed_turn(source.error, request, begun=bool(produced), api_key=api_key)
         if source.silent:
             raise told(SILENT, request)
-        whole = isinstance(last, AssistantMessageItem) and not messages and not source.tools_run
+        ended = isinstance(last, AssistantMessageItem | ClientToolCallItem)
+        whole = ended and not messages and not source.tools_run
         if source.stopped:
             # Whoever leaves when all has been said has not stopped anything.
             if not whole:
                 yield ThreadItemDoneEvent(item=stopped_item(context))
-        elif not produced:
+        elif hidden.issuperset(produced):
             raise told(EMPTY, request)
     except CustomStreamError:
         raise
@@ -133,6 +149,7 @@ class RunSource:
         self._silence = silence
         self._model_events = ModelEvents(lambda: context.generate_id("message"))
         self._calls: dict[str, ResponseFunctionToolCall] = {}
+        self._client_calls: list[tuple[ResponseFunctionToolCall, str]] = []
         self._heard = asyncio.get_running_loop().time()
         self._guard = asyncio.create_task(self._watch())
 
@@ -152,6 +169,7 @@ class RunSource:
         except Exception as error:
             self.error = error
         self._guard.cancel()
+        await self._keep_client_calls()
         if not (workflow := self._context.workflow_item) or self._context.client_tool_call:
             return
         # An open workflow would be taken up by the next turn.
@@ -197,21 +215,40 @@ class RunSource:
             case ToolCallOutputItem() as output:
                 call_id = call_id_of(output)
                 called = self._calls.pop(call_id, None)
-                if called is not None and self._context.client_tool_call is None:
-                    await self._context.stream(
-                        ThreadItemDoneEvent(item=self._kept(called, str(output.output)))
-                    )
+                if called is not None and is_client_tool(output.agent, called.name):
+                    self._client_calls.append((called, str(output.output)))
+                elif called is not None:
+                    await self._keep(called, str(output.output))
                 return event
             case _:
                 return event
 
-    def _kept(self, call: ResponseFunctionToolCall, output: str) -> HiddenContextItem:
-        return HiddenContextItem(
+    async def _keep_client_calls(self) -> None:
+        """Remember the calls that the client is not asked for: those that failed, and all but one.
+
+        A model may call several at once, but ChatKit's context holds the last one only.
+        """
+        calls, asked = self._client_calls, self._context.client_tool_call
+        if asked is not None:
+            of_its_name = [call for call in calls if call[0].name == asked.name]
+            calls = [call for call in calls if call is not (of_its_name or calls)[-1]]
+        for call, output in calls:
+            await self._keep(call, output if asked is None else ONE_AT_A_TIME)
+
+    async def _keep(self, call: ResponseFunctionToolCall, output: str) -> None:
+        item = HiddenContextItem(
             id=self._context.generate_id("tool_call"),
             thread_id=self._context.thread.id,
             created_at=datetime.now(),
             content=tool_call_item_content(call.name, call.arguments, output),
         )
+        await self._context.stream(ThreadItemDoneEvent(item=item))
+
+
+def is_client_tool(agent: Agent[Any], name: str) -> bool:
+    """Whether the agent's run stops at this tool, for the client to go on."""
+    stops = agent.tool_use_behavior
+    return isinstance(stops, dict) and name in stops["stop_at_tool_names"]
 
 
 def call_id_of(output: ToolCallOutputItem) -> str:

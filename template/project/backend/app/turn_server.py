@@ -11,9 +11,11 @@ from chatkit.types import (
     StreamingReq,
     StructuredInputItem,
     ThreadCreatedEvent,
+    ThreadItemReplacedEvent,
     ThreadsAddClientToolOutputReq,
     ThreadsAddStructuredInputReq,
     ThreadsDeleteReq,
+    ThreadsSyncCustomActionReq,
     ThreadStreamEvent,
     ThreadsUpdateReq,
     is_streaming_req,
@@ -24,6 +26,8 @@ from app.context import RequestContext
 from app.protocol import ProtocolServer, Refused, thread_id_of
 from app.store import BaseStore
 from app.turns import Locks, Turns
+
+NOT_RUN = "The tool was not run: the user went on without it."
 
 
 class TurnServer(ProtocolServer):
@@ -61,6 +65,13 @@ class TurnServer(ProtocolServer):
                         return await super().answer(request, context)
                 finally:
                     await self.turns.end(thread_id)
+            case ThreadsSyncCustomActionReq():
+                thread_id = request.params.thread_id
+                await self.turns.begin(thread_id, context)
+                try:
+                    return await super().answer(request, context)
+                finally:
+                    await self.turns.end(thread_id)
             case _:
                 return await super().answer(request, context)
 
@@ -82,6 +93,9 @@ class TurnServer(ProtocolServer):
         self, request: StreamingReq, thread_id: str | None, context: RequestContext
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
         try:
+            if thread_id is not None and not isinstance(request, ThreadsAddClientToolOutputReq):
+                async for event in self._close_client_tool_call(thread_id, context):
+                    yield event
             async with aclosing(self._process_streaming_impl(request, context)) as events:
                 async for event in events:
                     if isinstance(event, ThreadCreatedEvent):
@@ -92,10 +106,24 @@ class TurnServer(ProtocolServer):
             if thread_id is not None:
                 await self.turns.end(thread_id)
 
+    async def _close_client_tool_call(
+        self, thread_id: str, context: RequestContext
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
+        """End the call that still waits for the client: it can only be answered while newest."""
+        newest = await self.store.load_thread_items(thread_id, None, 1, "desc", context)
+        match newest.data:
+            case [ClientToolCallItem(status="pending") as call]:
+                call = call.model_copy(update={"status": "completed", "output": NOT_RUN})
+                await self.store.save_item(thread_id, call, context)
+                yield ThreadItemReplacedEvent(item=call)
+            case _:
+                pass
+
     async def check(self, request: ChatKitReq, context: RequestContext) -> None:
         """Also what only the thread's one writer can know. The SDK does not enforce it."""
         thread_id = thread_id_of(request)
-        if thread_id is not None and is_streaming_req(request):
+        changes = is_streaming_req(request) or isinstance(request, ThreadsSyncCustomActionReq)
+        if thread_id is not None and changes:
             status = (await self.store.load_thread(thread_id, context)).status
             if status.type != "active":
                 reason = f" {status.reason}" if status.reason else ""

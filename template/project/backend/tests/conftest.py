@@ -72,9 +72,12 @@ class Chat:
             "inference_options": {},
         }
         if thread_id is None:
-            response = self.post("threads.create", input=message)
-        else:
-            response = self.post("threads.add_user_message", thread_id=thread_id, input=message)
+            return self.stream("threads.create", input=message)
+        return self.stream("threads.add_user_message", thread_id=thread_id, input=message)
+
+    def stream(self, type: str, **params: Any) -> list[dict[str, Any]]:
+        """The events that answer a request."""
+        response = self.post(type, **params)
         assert response.status_code == 200, response.text
         return [
             json.loads(line.removeprefix("data: "))

@@ -19,11 +19,11 @@ from openai.types.responses import (
 
 from app.model import ModelSource
 
-Answer = str | ResponseFunctionToolCall | Exception
+Answer = str | ResponseFunctionToolCall | list[ResponseFunctionToolCall] | Exception
 
 
 class ScriptedModel(Model):
-    """Gives one of `answers` for each call, in order: a text, a tool call, or a failure."""
+    """Gives one of `answers` for each call, in order: a text, a tool call or several, a failure."""
 
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers)
@@ -42,7 +42,10 @@ class ScriptedModel(Model):
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        events = text_events(answer) if isinstance(answer, str) else call_events(answer)
+        if isinstance(answer, str):
+            events = text_events(answer)
+        else:
+            events = call_events(*(answer if isinstance(answer, list) else [answer]))
         for event in events:
             yield event
 
@@ -58,10 +61,12 @@ class ScriptedSource(ModelSource):
         return self.model
 
 
-def tool_call(name: str, arguments: str) -> ResponseFunctionToolCall:
-    """A call of a server tool, for ScriptedModel's answers."""
+def tool_call(
+    name: str, arguments: str = "{}", call_id: str = "call_1"
+) -> ResponseFunctionToolCall:
+    """A call of a tool, for ScriptedModel's answers."""
     return ResponseFunctionToolCall(
-        type="function_call", id="fc_1", call_id="call_1", name=name, arguments=arguments
+        type="function_call", id="fc_1", call_id=call_id, name=name, arguments=arguments
     )
 
 
@@ -102,25 +107,27 @@ def text_events(text: str) -> list[TResponseStreamEvent]:
     ]
 
 
-def call_events(call: ResponseFunctionToolCall) -> list[TResponseStreamEvent]:
-    return [
-        ResponseOutputItemAddedEvent(
-            type="response.output_item.added", item=call, output_index=0, sequence_number=0
-        ),
-        ResponseOutputItemDoneEvent(
-            type="response.output_item.done", item=call, output_index=0, sequence_number=1
-        ),
-        completed(call),
-    ]
+def call_events(*calls: ResponseFunctionToolCall) -> list[TResponseStreamEvent]:
+    events: list[TResponseStreamEvent] = []
+    for index, call in enumerate(calls):
+        events += [
+            ResponseOutputItemAddedEvent(
+                type="response.output_item.added", item=call, output_index=index, sequence_number=0
+            ),
+            ResponseOutputItemDoneEvent(
+                type="response.output_item.done", item=call, output_index=index, sequence_number=1
+            ),
+        ]
+    return [*events, completed(*calls)]
 
 
-def completed(item: ResponseOutputMessage | ResponseFunctionToolCall) -> ResponseCompletedEvent:
+def completed(*items: ResponseOutputMessage | ResponseFunctionToolCall) -> ResponseCompletedEvent:
     response = Response(
         id="resp_1",
         created_at=0,
         model="scripted",
         object="response",
-        output=[item],
+        output=list(items),
         tool_choice="auto",
         tools=[],
         parallel_tool_calls=True,

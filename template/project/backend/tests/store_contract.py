@@ -387,6 +387,48 @@ class StoreContract:
         assert page.has_more
         assert len((await store.load_threads(limit, None, "asc", ADA)).data) == 1
 
+    # -- feedback -------------------------------------------------------------------------------
+
+    async def test_feedback_is_kept_and_the_newest_counts(self, store: BaseStore) -> None:
+        first, second, third = await filled(store, 3)
+        assert await store.load_feedback("thr_1", ADA) == {}
+        await store.save_feedback("thr_1", [third, first], "positive", ADA)
+        await store.save_feedback("thr_1", [first, first], "negative", ADA)
+        assert await store.load_feedback("thr_1", ADA) == {first: "negative", third: "positive"}
+        # Saving the item again does not lose it, and the item itself does not show it.
+        await store.save_item("thr_1", an_item(first, "Changed"), ADA)
+        assert list(await store.load_feedback("thr_1", ADA)) == [first, third]
+        assert await store.load_item("thr_1", second, ADA) == an_item(second)
+
+    async def test_feedback_on_what_is_not_there_is_not_found_and_none_is_kept(
+        self, store: BaseStore
+    ) -> None:
+        [mine] = await filled(store, 1)
+        [elsewhere] = await filled(store, 1, "thr_2")
+        for thread_id, item_id in (("thr_1", "msg_x"), ("thr_1", elsewhere), ("thr_x", mine)):
+            with pytest.raises(NotFoundError):
+                await store.save_feedback(thread_id, [mine, item_id], "positive", ADA)
+        assert await store.load_feedback("thr_1", ADA) == {}
+        assert await store.load_feedback("thr_x", ADA) == {}
+        await store.save_feedback("thr_1", [], "positive", ADA)
+
+    async def test_feedback_goes_with_its_item_and_its_thread(self, store: BaseStore) -> None:
+        first, second = await filled(store, 2)
+        await store.save_feedback("thr_1", [first, second], "positive", ADA)
+        await store.delete_thread_item("thr_1", first, ADA)
+        assert await store.load_feedback("thr_1", ADA) == {second: "positive"}
+        await store.delete_thread("thr_1", ADA)
+        await filled(store, 2)
+        assert await store.load_feedback("thr_1", ADA) == {}
+
+    async def test_feedback_is_its_owner_s_alone(self, store: BaseStore) -> None:
+        [item_id] = await filled(store, 1)
+        await store.save_feedback("thr_1", [item_id], "positive", ADA)
+        assert await store.load_feedback("thr_1", BOB) == {}
+        with pytest.raises(NotFoundError):
+            await store.save_feedback("thr_1", [item_id], "negative", BOB)
+        assert await store.load_feedback("thr_1", ADA) == {item_id: "positive"}
+
     # -- owners ---------------------------------------------------------------------------------
 
     async def test_a_stranger_sees_nothing_of_another_s(self, store: BaseStore) -> None:

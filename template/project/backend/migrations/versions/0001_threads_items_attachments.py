@@ -1,4 +1,4 @@
-"""Threads, items and attachments."""
+"""Threads, items with the feedback on them, and attachments."""
 
 from alembic import op
 
@@ -26,6 +26,7 @@ TABLES = (
         seq bigint GENERATED ALWAYS AS IDENTITY,
         id text COLLATE "C" NOT NULL,
         data text NOT NULL,
+        feedback text,
         PRIMARY KEY (thread, seq),
         UNIQUE (thread, id),
         FOREIGN KEY (owner, thread) REFERENCES threads (owner, seq) ON DELETE CASCADE

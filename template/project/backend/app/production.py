@@ -1,0 +1,187 @@
+"""The server of level 3: an AgentServer with sign-in, limits, tools, actions, titles, feedback."""
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractContextManager, ExitStack, aclosing
+from typing import Any, Protocol
+
+from agents import Agent, StopAtTools, set_tracing_disabled
+from chatkit.actions import Action
+from chatkit.errors import CustomStreamError
+from chatkit.types import (
+    ChatKitReq,
+    FeedbackKind,
+    StreamingReq,
+    SyncCustomActionResponse,
+    ThreadMetadata,
+    ThreadsCustomActionReq,
+    ThreadsSyncCustomActionReq,
+    ThreadStreamEvent,
+    UserMessageItem,
+    WidgetItem,
+)
+from starlette.requests import Request
+
+from app import tools
+from app.actions import ACTIONS
+from app.context import RequestContext
+from app.offers import StreamingAction, SyncAction, check_action
+from app.protocol import Refused
+from app.server import AgentServer
+from app.titles import Titles
+
+log = logging.getLogger("app")
+
+
+class Auth(Protocol):
+    """Says who asks: JwtAuth or SessionAuth."""
+
+    async def start(self) -> None: ...
+    async def close(self) -> None: ...
+    async def identify(self, request: Request) -> RequestContext: ...
+
+
+class Limits(Protocol):
+    """Refuses the messages and streams of a user that are too many."""
+
+    async def start(self) -> None: ...
+    async def close(self) -> None: ...
+    async def message(self, user_id: str) -> None: ...
+    def stream(self, user_id: str) -> AbstractContextManager[None]: ...
+
+
+class ProductionServer(AgentServer):
+    """Answers with the agent and its tools those who are signed in, within their limits."""
+
+    starters = (*tools.STARTERS, *AgentServer.starters)
+
+    def __init__(
+        self,
+        *args: Any,
+        auth: Auth,
+        limits: Limits,
+        tracing: bool = False,
+        titles: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        """Takes what AgentServer takes, too.
+
+        `tracing` sends every conversation to OpenAI's trace store, by the OPENAI_API_KEY in the
+        environment; `titles` lets the model make them.
+        """
+        super().__init__(*args, **kwargs)
+        self.agent = with_tools(self.agent)
+        self.auth = auth
+        self.limits = limits
+        self.titles = Titles(self.store, self.turns, self.model) if titles else None
+        set_tracing_disabled(not tracing)
+
+    async def start(self) -> None:
+        await super().start()
+        await self.auth.start()
+        await self.limits.start()
+
+    async def close(self) -> None:
+        if self.titles:
+            await self.titles.close()
+        await super().close()
+        await self.limits.close()
+        await self.auth.close()
+
+    async def identify(self, request: Request) -> RequestContext:
+        return await self.auth.identify(request)
+
+    async def begin(
+        self, request: StreamingReq, context: RequestContext
+    ) -> AsyncGenerator[bytes, None]:
+        await self.limits.message(context.user_id)
+        with ExitStack() as held:
+            held.enter_context(self.limits.stream(context.user_id))
+            stream = await super().begin(request, context)
+            return holding(held.pop_all(), stream)
+
+    async def respond(
+        self,
+        thread: ThreadMetadata,
+        input_user_message: UserMessageItem | None,
+        context: RequestContext,
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        # A thread that is tried again has its title.
+        if self.titles and input_user_message and not thread.title:
+            self.titles.begin(thread, input_user_message, context)
+        async for event in super().respond(thread, input_user_message, context):
+            yield event
+
+    async def check(self, request: ChatKitReq, context: RequestContext) -> None:
+        await super().check(request, context)
+        if isinstance(request, ThreadsCustomActionReq | ThreadsSyncCustomActionReq):
+            params = request.params
+            streams = isinstance(request, ThreadsCustomActionReq)
+            if params.item_id is None:
+                raise Refused("params.item_id: an action comes from a widget.")
+            sender = await self.store.load_item(params.thread_id, params.item_id, context)
+            assert isinstance(sender, WidgetItem)
+            kind = StreamingAction if streams else SyncAction
+            check_action(ACTIONS, kind, params.action, sender)
+
+    async def action(
+        self,
+        thread: ThreadMetadata,
+        action: Action[str, Any],
+        sender: WidgetItem | None,
+        context: RequestContext,
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        self.turns.of(context).thread = thread
+        known = ACTIONS[action.type]
+        assert isinstance(known, StreamingAction) and sender is not None
+        payload = known.payload.model_validate(action.payload or {})
+        try:
+            async for event in known.handler(payload, sender, context):
+                yield event
+        except Refused as error:
+            raise CustomStreamError(context.signed(error.sentence)) from None
+        except Exception:
+            # Retry is for answers: it would take away what came after the user's last message.
+            log.exception("request %s: the action failed", context.request_id)
+            raise CustomStreamError(context.signed("This did not work.")) from None
+
+    async def sync_action(
+        self,
+        thread: ThreadMetadata,
+        action: Action[str, Any],
+        sender: WidgetItem | None,
+        context: RequestContext,
+    ) -> SyncCustomActionResponse:
+        known = ACTIONS[action.type]
+        assert isinstance(known, SyncAction) and sender is not None
+        payload = known.payload.model_validate(action.payload or {})
+        item = await known.handler(payload, sender, context)
+        await self.store.save_item(thread.id, item, context)
+        return SyncCustomActionResponse(updated_item=item)
+
+    async def add_feedback(
+        self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
+    ) -> None:
+        await self.store.save_feedback(thread_id, item_ids, feedback, context)
+
+
+def with_tools(agent: Agent[Any]) -> Agent[Any]:
+    """The agent with the tools of tools.py; client tools that it has already stay such."""
+    stops = agent.tool_use_behavior
+    names = list(stops["stop_at_tool_names"]) if isinstance(stops, dict) else []
+    return agent.clone(
+        tools=[*agent.tools, *tools.TOOLS],
+        tool_use_behavior=StopAtTools(
+            stop_at_tool_names=[*names, *(tool.name for tool in tools.CLIENT_TOOLS)]
+        ),
+    )
+
+
+async def holding(
+    held: ExitStack, stream: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    """The stream, at whose end, however it comes, what is held is let go."""
+    with held:
+        async with aclosing(stream):
+            async for chunk in stream:
+                yield chunk

@@ -1,0 +1,46 @@
+"""The widgets: a function for each .widget file, as widgets.chatkit.studio makes them."""
+
+from collections.abc import Iterable
+
+from chatkit.widgets import WidgetRoot, WidgetTemplate
+
+from app.lunch import MOST_PORTIONS, Dish, Order
+
+MENU = WidgetTemplate.from_file("menu.widget")
+ORDER_FORM = WidgetTemplate.from_file("order_form.widget")
+ORDER = WidgetTemplate.from_file("order.widget")
+
+
+def menu(dishes: Iterable[Dish]) -> WidgetRoot:
+    """A list of the dishes, each with its picture, its price and a button."""
+    return MENU.build({"dishes": [shown(dish) for dish in dishes]})
+
+
+def order_form(dish: Dish) -> WidgetRoot:
+    """A form that asks how many portions, and for a note to the kitchen."""
+    return ORDER_FORM.build({"dish": shown(dish), "most": MOST_PORTIONS})
+
+
+def order_card(
+    order: Order, status: str, *, streaming: bool = False, can_cancel: bool = False
+) -> WidgetRoot:
+    """A card about an order; `status` may grow while the card is `streaming`."""
+    return ORDER.build(
+        {
+            "dish": shown(order.dish),
+            "order": {"id": order.id, "title": str(order), "note": order.note},
+            "status": status,
+            "streaming": streaming,
+            "can_cancel": can_cancel,
+        }
+    )
+
+
+def shown(dish: Dish) -> dict[str, str | bool]:
+    return {
+        "id": dish.id,
+        "name": dish.name,
+        "price": dish.price,
+        "picture": dish.picture,
+        "sold_out": dish.sold_out,
+    }

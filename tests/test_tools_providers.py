@@ -1,0 +1,205 @@
+"""Tools, client tools, widgets and what is kept of them, on every provider's wire format."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.backend import Backend
+from tests.matrix import LEVELS
+from tests.providers import REMOTE, environment
+from tests.render import render
+from tests.standins import Answer, StandIn, Text, ToolCall
+
+LEVEL = max(LEVELS)
+ASK_TIME_ZONE = ToolCall("browser_time_zone", {})
+TOKYO = ToolCall("current_time", {"time_zone": "Asia/Tokyo"})
+SHOW_MENU = ToolCall("show_menu", {})
+SIGN_IN = {
+    "AUTH_JWT_SECRET": "7b1f0c2e9a6d4853bf20e7c1d59a3648",
+    "AUTH_ISSUER": "https://auth.example",
+    "AUTH_AUDIENCE": "chat",
+}
+
+
+class Anybody:
+    """Signs everybody in, without limits."""
+
+    async def start(self) -> None: ...
+    async def close(self) -> None: ...
+    async def message(self, user_id: str) -> None: ...
+
+    def stream(self, user_id: str) -> Any:
+        return nullcontext()
+
+    async def identify(self, request: Any) -> Any:
+        from app.context import RequestContext
+
+        return RequestContext(user_id="ada", request_id=request.state.request_id)
+
+
+def without_limits(main: ModuleType) -> Any:
+    from app.production import ProductionServer
+
+    settings = main.settings
+    return ProductionServer(
+        main.server.store,
+        main.server.model,
+        model_timeout=settings.model_timeout,
+        history_items=settings.history_items,
+        history_tokens=settings.history_tokens,
+        max_turns=settings.max_turns,
+        auth=Anybody(),
+        limits=Anybody(),
+        titles=False,
+    )
+
+
+@contextmanager
+def with_tools(standin: StandIn, folder: Path, provider: str) -> Iterator[Backend]:
+    project = render(level=LEVEL, provider=provider, store="sqlite")
+    env = environment(provider, standin, folder) | SIGN_IN
+    with Backend(project, env, without_limits) as backend:
+        backend.ready()
+        yield backend
+
+
+def told(standin: StandIn, role: str) -> list[str]:
+    return [what for who, what in standin.requests[-1].turns if who == role]
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_the_browser_answers_two_tools_in_a_row_and_the_next_turn_knows(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(
+        Answer(Text("Let me ask."), ASK_TIME_ZONE),
+        Answer(ASK_TIME_ZONE),
+        Answer(Text("It is noon.")),
+        Answer(Text("Yes.")),
+    )
+    with with_tools(standin, tmp_path, provider) as backend:
+        turn = backend.say("What time is it here?")
+        for number in (1, 2):
+            [call] = [i for i in turn.items.values() if i["type"] == "client_tool_call"]
+            assert call["status"] == "pending"
+            result = {"time_zone": "Europe/Berlin", "number": number}
+            turn = backend.turn(
+                "threads.add_client_tool_output", thread_id=turn.thread, result=result
+            )
+            assert not turn.errors
+        assert turn.text == "It is noon."
+        assert backend.say("Are you sure?", turn.thread).text == "Yes."
+        assert not [item for item in backend.items(turn.thread) if "hidden" in item["type"]]
+    calls, outputs = told(standin, "tool_call"), told(standin, "tool_output")
+    assert calls == [str(ASK_TIME_ZONE)] * 2
+    assert ["number" in output for output in outputs] == [True, True]
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_server_and_client_tools_of_one_answer_are_all_told_to_the_model(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(TOKYO, ASK_TIME_ZONE, ASK_TIME_ZONE), Answer(Text("Late and noon.")))
+    with with_tools(standin, tmp_path, provider) as backend:
+        turn = backend.say("What time is it in Tokyo, and here?")
+        asked = [item for item in turn.items.values() if item["type"] == "client_tool_call"]
+        assert len(asked) == 1
+        result = {"time_zone": "Europe/Berlin"}
+        turn = backend.turn("threads.add_client_tool_output", thread_id=turn.thread, result=result)
+        assert turn.text == "Late and noon."
+        assert not turn.errors
+    calls, outputs = told(standin, "tool_call"), told(standin, "tool_output")
+    assert sorted(calls) == sorted([str(TOKYO), str(ASK_TIME_ZONE), str(ASK_TIME_ZONE)])
+    for words in ("JST", "Europe/Berlin", "one tool at a time"):
+        assert len([output for output in outputs if words in output]) == 1
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_whoever_goes_on_without_the_client_tool_is_answered(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(ASK_TIME_ZONE), Answer(Text("Never mind.")))
+    with with_tools(standin, tmp_path, provider) as backend:
+        turn = backend.say("What time is it here?")
+        turn = backend.say("Forget it.", turn.thread)
+        assert turn.text == "Never mind."
+        assert not turn.errors
+    assert "not run" in told(standin, "tool_output")[0]
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_a_widget_and_what_the_user_did_with_it_reach_the_next_turn(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(SHOW_MENU), Answer(Text("Enjoy!")), Answer(Text("You ordered soup.")))
+    with with_tools(standin, tmp_path, provider) as backend:
+        turn = backend.say("What is for lunch?")
+        [menu] = [item for item in turn.items.values() if item["type"] == "widget"]
+        choice = {"type": "lunch.choose", "payload": {"dish": "soup"}}
+        form = {"type": "lunch.order", "payload": {"dish": "soup", "portions": 2}}
+        for action in (choice, form):
+            params = {"thread_id": turn.thread, "item_id": menu["id"], "action": action}
+            assert not backend.turn("threads.custom_action", **params).errors
+        turn = backend.say("What did I order?", turn.thread)
+        assert turn.text == "You ordered soup."
+        assert not turn.errors
+        [card] = [item for item in backend.items(turn.thread) if item["type"] == "widget"]
+        assert "Pumpkin soup, 2 portions" in str(card)
+    users = " ".join(told(standin, "user"))
+    assert "The user ordered: Pumpkin soup, 2 portions." in users
+    assert "The kitchen has your order." in users
+    assert "data:image" not in users
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_a_thread_with_every_kind_of_item_can_go_on(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(Text("Hello.")), Answer(Text("Still here.")))
+    with with_tools(standin, tmp_path, provider) as backend:
+        turn = backend.say("Hello")
+        asyncio.run(fill(backend, turn.thread))
+        turn = backend.say("Are you there?", turn.thread)
+        assert turn.text == "Still here."
+        assert not turn.errors
+    users = " ".join(told(standin, "user"))
+    for words in ("Which size?: Large", "Booked: a table", "Only the model knows."):
+        assert words in users
+    # One that nobody answered is no call for the model.
+    assert told(standin, "tool_call") == [str(ToolCall("done", {"a": 1}))]
+
+
+async def fill(backend: Backend, thread_id: str) -> None:
+    """Give the thread the kinds of items that no test above makes."""
+    from chatkit import types
+
+    from app.context import RequestContext
+
+    rest: dict[str, Any] = {"thread_id": thread_id, "created_at": datetime.now()}
+    task = types.CustomTask(title="Booked", content="a table")
+    question = types.StructuredInputMultipleChoice(
+        id="q_1",
+        question="Which size?",
+        options=[types.StructuredInputMultipleChoiceOption(label="Large", value="Large")],
+        answer=types.StructuredInputAnswer(values=["Large"]),
+    )
+    call: dict[str, Any] = {"call_id": "call_1", "arguments": {"a": 1}, **rest}
+    items: list[types.ThreadItem] = [
+        types.ClientToolCallItem(id="tc_1", name="waits", **call),
+        types.ClientToolCallItem(id="tc_2", name="done", status="completed", output=2, **call),
+        types.StructuredInputItem(id="msg_q", inputs=[question], status="answered", **rest),
+        types.TaskItem(id="tsk_1", task=task, **rest),
+        types.WorkflowItem(id="wf_1", workflow=types.Workflow(type="custom", tasks=[task]), **rest),
+        types.EndOfTurnItem(id="end_1", **rest),
+        types.HiddenContextItem(id="hid_1", content="Only the model knows.", **rest),
+        types.HiddenContextItem(id="hid_2", content={"type": "of my own"}, **rest),
+    ]
+    store = backend.main.server.store
+    for item in items:
+        await store.add_thread_item(thread_id, item, RequestContext(user_id="ada"))
