@@ -1,6 +1,7 @@
 """Tools, client tools, widgets and what is kept of them, on every provider's wire format."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
@@ -43,7 +44,7 @@ class Anybody:
         return RequestContext(user_id="ada", request_id=request.state.request_id)
 
 
-def without_limits(main: ModuleType) -> Any:
+def without_limits(main: ModuleType, titles: bool) -> Any:
     from app.production import ProductionServer
 
     settings = main.settings
@@ -56,15 +57,17 @@ def without_limits(main: ModuleType) -> Any:
         max_turns=settings.max_turns,
         auth=Anybody(),
         limits=Anybody(),
-        titles=False,
+        titles=titles,
     )
 
 
 @contextmanager
-def with_tools(standin: StandIn, folder: Path, provider: str) -> Iterator[Backend]:
+def with_tools(
+    standin: StandIn, folder: Path, provider: str, *, titles: bool = False
+) -> Iterator[Backend]:
     project = render(level=LEVEL, provider=provider, store="sqlite")
     env = environment(provider, standin, folder) | SIGN_IN
-    with Backend(project, env, without_limits) as backend:
+    with Backend(project, env, lambda main: without_limits(main, titles)) as backend:
         backend.ready()
         yield backend
 
@@ -155,6 +158,19 @@ def test_a_widget_and_what_the_user_did_with_it_reach_the_next_turn(
     assert "The user ordered: Pumpkin soup, 2 portions." in users
     assert "The kitchen has your order." in users
     assert "data:image" not in users
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_the_model_names_the_thread(provider: str, standin: StandIn, tmp_path: Path) -> None:
+    standin.always(Answer(Text("Tea in Kyoto")))
+    with with_tools(standin, tmp_path, provider, titles=True) as backend:
+        turn = backend.say("Where can I drink tea?")
+        assert turn.text == "Tea in Kyoto"
+        deadline = time.monotonic() + 5
+        while (thread := backend.ask("threads.list")["data"][0])["title"] != "Tea in Kyoto":
+            assert time.monotonic() < deadline, thread
+    systems = [request.system for request in standin.requests]
+    assert sorted("You name conversations." in system for system in systems) == [False, True]
 
 
 @pytest.mark.parametrize("provider", REMOTE)

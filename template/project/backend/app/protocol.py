@@ -61,6 +61,8 @@ ABOUT: dict[type[BaseModel], tuple[type[BaseModel], str]] = {
 }
 HIDDEN = (HiddenContextItem, SDKHiddenContextItem)
 """The items that only the model sees."""
+MOST_ITEMS = 100
+"""The most items that one request may be about."""
 TITLE_LENGTH = 60
 
 
@@ -155,7 +157,10 @@ class ProtocolServer(ChatKitServer[RequestContext]):
         kind = type(request)
         if kind in OPTIONAL and not self.has(OPTIONAL[kind][0]):
             raise Refused(OPTIONAL[kind][1])
-        for item_id in item_ids_of(request):
+        item_ids = item_ids_of(request)
+        if len(item_ids) > MOST_ITEMS:
+            raise Refused(f"params.item_ids: at most {MOST_ITEMS} items.")
+        for item_id in item_ids:
             item = await self.store.load_item(str(thread_id_of(request)), item_id, context)
             if kind in ABOUT and not isinstance(item, ABOUT[kind][0]):
                 raise Refused(f"params.item_id: this item is not {ABOUT[kind][1]}.")

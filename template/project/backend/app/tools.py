@@ -17,7 +17,7 @@ from app.context import RequestContext
 
 log = logging.getLogger("app")
 
-STARTERS = ("What is for lunch today?", "Order me two Greek salads.", "What time is it here?")
+STARTERS = ("What is for lunch today?", "What time is it here?")
 
 Context = RunContextWrapper[AgentContext[RequestContext]]
 """Its `context` is the turn: thread, store, and `request_context`, which says who asks."""

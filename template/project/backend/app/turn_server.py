@@ -15,6 +15,7 @@ from chatkit.types import (
     ThreadsAddClientToolOutputReq,
     ThreadsAddStructuredInputReq,
     ThreadsDeleteReq,
+    ThreadsRetryAfterItemReq,
     ThreadsSyncCustomActionReq,
     ThreadStreamEvent,
     ThreadsUpdateReq,
@@ -28,6 +29,8 @@ from app.store import BaseStore
 from app.turns import Locks, Turns
 
 NOT_RUN = "The tool was not run: the user went on without it."
+KEEPS_CLIENT_TOOL_CALL = (ThreadsAddClientToolOutputReq, ThreadsRetryAfterItemReq)
+"""The first answers the call that waits for the client; the second removes it."""
 
 
 class TurnServer(ProtocolServer):
@@ -93,7 +96,7 @@ class TurnServer(ProtocolServer):
         self, request: StreamingReq, thread_id: str | None, context: RequestContext
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
         try:
-            if thread_id is not None and not isinstance(request, ThreadsAddClientToolOutputReq):
+            if thread_id is not None and not isinstance(request, KEEPS_CLIENT_TOOL_CALL):
                 async for event in self._close_client_tool_call(thread_id, context):
                     yield event
             async with aclosing(self._process_streaming_impl(request, context)) as events:

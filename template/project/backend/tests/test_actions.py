@@ -1,14 +1,18 @@
 """The buttons and forms of the widgets, as a client uses and misuses them."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
+from chatkit.types import LockedStatus
 from conftest import Chat, thread_of
 from production import USER, production_server
 from scripted_model import ScriptedModel, tool_call
 
 from app import lunch, widgets
+from app.context import RequestContext
 from app.production import ProductionServer
 from app.wiring import Settings
 
@@ -89,6 +93,28 @@ def test_a_second_click_is_told_and_not_done_again(menu: Menu) -> None:
     assert again.status_code == 409
     assert "done already" in again.json()["detail"]
     assert len(lunch._orders[USER]) == 1
+
+
+def test_of_two_clicks_at_once_one_counts(menu: Menu) -> None:
+    menu.act("lunch.choose", dish="soup")
+    with ThreadPoolExecutor(2) as both:
+        clicks = [both.submit(menu.act, "lunch.order", dish="soup", portions=1) for _ in range(2)]
+    assert sorted(click.result().status_code for click in clicks) == [200, 409]
+    assert len(lunch._orders[USER]) == 1
+
+
+def test_a_locked_thread_takes_no_actions(menu: Menu, server: ProductionServer) -> None:
+    async def lock() -> None:
+        ada = RequestContext(user_id=USER)
+        thread = await server.store.load_thread(menu.thread_id, ada)
+        thread.status = LockedStatus(reason="Lunch is over.")
+        await server.store.save_thread(thread, ada)
+
+    asyncio.run(lock())
+    for type, operation in (("lunch.choose", STREAM), ("lunch.back", SYNC)):
+        refused = menu.act(type, operation, dish="soup")
+        assert refused.status_code == 409
+        assert "Lunch is over." in refused.json()["detail"]
 
 
 @pytest.mark.parametrize(

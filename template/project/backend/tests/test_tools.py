@@ -1,5 +1,7 @@
 """The tools: what they show, what the model is told, and what the browser is asked."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -71,6 +73,29 @@ def test_a_widget_grows_while_the_tool_works(chat: Chat, model: ScriptedModel) -
     assert deltas == [" It is being prepared.", " It is ready at noon."]
     [card] = items(chat, thread_of(events), "widget")
     assert "The kitchen has your order. It is being prepared. It is ready" in str(card)
+
+
+def test_a_widget_that_is_not_done_goes_with_whoever_leaves(
+    chat: Chat, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stuck(order: lunch.Order) -> AsyncIterator[str]:
+        yield "The kitchen has your order."
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(lunch, "preparation", stuck)
+    order = tool_call("order_lunch", '{"dish": "soup", "portions": 1}')
+    model.answers[:] = ["Hello.", order, "There it was stuck."]
+    thread_id = thread_of(chat.say("Hello"))
+    content = [{"type": "input_text", "text": "A soup, please."}]
+    message = {"content": content, "attachments": [], "inference_options": {}}
+    params = {"thread_id": thread_id, "input": message}
+    body = {"type": "threads.add_user_message", "params": params}
+    with chat.http.stream("POST", "/chatkit", json=body) as response:
+        assert any("The kitchen has your order." in line for line in response.iter_lines())
+    # The next message waits for the end of the turn that was left.
+    chat.say("What became of it?", thread_id)
+    assert not items(chat, thread_id, "widget")
+    assert chat.messages(thread_id)[-1] == "There it was stuck."
 
 
 def test_a_tool_that_fails_says_why(chat: Chat, model: ScriptedModel) -> None:
