@@ -35,6 +35,7 @@ def checked_url(value: str) -> str:
 
 
 Origin = Annotated[str, AfterValidator(_origin)]
+Origins = Annotated[list[Origin], NoDecode, BeforeValidator(_origins)]
 
 PORT_RULE = "a whole number from 1 to 65535"
 
@@ -53,7 +54,7 @@ class ServerSettings(BaseSettings):
         pattern="(?i)^(debug|info|warning|error|critical)$",
         description="DEBUG, INFO, WARNING, ERROR or CRITICAL",
     )
-    allowed_origins: Annotated[list[Origin], NoDecode, BeforeValidator(_origins)] = Field(
+    allowed_origins: Origins = Field(
         default=[],
         description="a comma-separated list such as https://example.com,https://www.example.com",
     )

@@ -1,0 +1,69 @@
+"""What every way to sign in gives: the RequestContext of a user, or a refusal."""
+
+import re
+from typing import Annotated, Protocol
+
+import httpx
+from pydantic import AfterValidator
+from starlette.requests import Request
+
+from app.context import RequestContext
+from app.settings import checked_url
+
+MAX_USER_ID = 255
+LANGUAGE = re.compile(r"[a-zA-Z]{2,8}([-_][a-zA-Z0-9]{1,8})*")
+
+
+class Auth(Protocol):
+    """A way to sign in."""
+
+    async def start(self) -> None:
+        """Called once, before the first request."""
+
+    async def close(self) -> None:
+        """Called once, after the last request."""
+
+    async def not_ready(self) -> str | None:
+        """What keeps everyone from signing in, or None."""
+
+    async def identify(self, request: Request) -> RequestContext:
+        """Who asks. Raises Refused: 401 for nobody, 503 where it cannot be found out now."""
+
+
+def _auth_url(value: str) -> str:
+    checked_url(value)
+    try:
+        return str(httpx.URL(value))
+    except httpx.InvalidURL:
+        raise ValueError from None
+
+
+AuthUrl = Annotated[str, AfterValidator(_auth_url)]
+
+
+def is_user_id(value: str) -> bool:
+    """Whether threads can be stored under it: visible characters, not too many of them."""
+    return 0 < len(value) <= MAX_USER_ID and value.isprintable() and not value.isspace()
+
+
+def roles_of(value: object) -> frozenset[str]:
+    """The roles in a list, or in a text with spaces or commas between them."""
+    if isinstance(value, str):
+        value = re.split(r"[\s,]+", value)
+    if not isinstance(value, list):
+        return frozenset()
+    return frozenset(role for role in value if isinstance(role, str) and role)
+
+
+def text_or_none(value: object) -> str | None:
+    """The value, if it is a text that says something."""
+    return value if isinstance(value, str) and value else None
+
+
+def language_of(request: Request, told: object = None) -> str | None:
+    """The user's language, such as de-CH: what the sign-in tells, or the browser's first."""
+    first = re.split("[,;]", request.headers.get("accept-language", ""))[0].strip()
+    for language in (told, first):
+        if isinstance(language, str) and LANGUAGE.fullmatch(language):
+            return language
+    return None
