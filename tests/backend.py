@@ -48,8 +48,12 @@ class Backend:
         project: Path,
         env: Mapping[str, str],
         server: Callable[[ModuleType], Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        """`server` makes another ChatKit server than the project's own, out of its modules."""
+        """`server` makes another ChatKit server than the project's own, out of its modules.
+
+        `headers` go with every request: who is signed in.
+        """
         self.main = load_project(project, env)
         if server is not None:
             main: Any = self.main
@@ -62,7 +66,11 @@ class Backend:
         )
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self.http = self.client(headers)
+
+    def client(self, headers: Mapping[str, str] | None = None) -> httpx.Client:
+        """Somebody else, who sends these headers."""
+        return httpx.Client(base_url=self.url, timeout=30, trust_env=False, headers=headers)
 
     def _serve(self) -> None:
         self.loop = (self._server.config.get_loop_factory() or asyncio.new_event_loop)()

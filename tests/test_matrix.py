@@ -9,6 +9,7 @@ from tests.matrix import COMBINATIONS, Combination
 from tests.providers import environment
 from tests.render import render
 from tests.standins import Answer, StandIn, Text
+from tests.users import signed_in
 
 
 @pytest.mark.parametrize("combination", COMBINATIONS, ids=str)
@@ -20,7 +21,12 @@ def test_a_project_of_every_combination_talks_and_remembers(
     env = environment(provider, standin, tmp_path, combination.store)
     if provider == "embedded":
         del env["MODEL_BASE_URL"]
-    with Backend(render(**combination.answers), env) as backend:
+    with (
+        signed_in(combination.auth) as users,
+        Backend(
+            render(**combination.answers), env | users.env, headers=users.headers("ada")
+        ) as backend,
+    ):
         backend.ready(60)
         first = backend.say("I am Ada.")
         second = backend.say("Who am I?", first.thread)
