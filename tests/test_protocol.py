@@ -95,8 +95,10 @@ def test_an_unknown_item_is_404_and_the_wrong_kind_400(backend: Backend) -> None
     retry = "threads.retry_after_item"
     assert backend.post(retry, thread_id=turn.thread, item_id="msg_x").status_code == 404
     assert backend.post(retry, thread_id=turn.thread, item_id=answer).status_code == 400
-    feedback = {"item_ids": ["msg_x"], "kind": "positive"}
+    feedback: dict[str, Any] = {"item_ids": ["msg_x"], "kind": "positive"}
     assert backend.post("items.feedback", thread_id=turn.thread, **feedback).status_code == 404
+    feedback["item_ids"] = ["msg_x"] * 101
+    assert backend.post("items.feedback", thread_id=turn.thread, **feedback).status_code == 400
     listing = {"thread_id": turn.thread, "after": "msg_x"}
     assert backend.post("items.list", **listing).status_code == 404
     assert backend.post("threads.list", after="thr_x").status_code == 404

@@ -9,6 +9,8 @@ import pytest
 from chatkit.types import (
     AssistantMessageContent,
     AssistantMessageItem,
+    HiddenContextItem,
+    ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadMetadata,
     ThreadStreamEvent,
@@ -32,6 +34,14 @@ class EchoServer(ProtocolServer):
     ) -> AsyncIterator[ThreadStreamEvent]:
         assert input_user_message is not None
         thread.title = title_of(input_user_message)
+        secret = HiddenContextItem(
+            id=self.store.generate_item_id("message", thread, context),
+            thread_id=thread.id,
+            created_at=datetime.now(),
+            content="for the model's eyes",
+        )
+        yield ThreadItemAddedEvent(item=secret)
+        yield ThreadItemDoneEvent(item=secret)
         yield ThreadItemDoneEvent(
             item=AssistantMessageItem(
                 id=self.store.generate_item_id("message", thread, context),
@@ -89,6 +99,17 @@ def test_a_thread_is_listed_renamed_and_deleted(chat: Chat) -> None:
 
     chat.post("threads.delete", thread_id=thread_id)
     assert chat.post("threads.list").json()["data"] == []
+
+
+def test_hidden_items_stay_hidden(chat: Chat) -> None:
+    events = chat.say("Hello")
+    thread_id = thread_of(events)
+    listed = chat.post("items.list", thread_id=thread_id).json()["data"]
+    assert [item["type"] for item in listed] == ["assistant_message", "user_message"]
+    shown = str(events) + chat.post("threads.get_by_id", thread_id=thread_id).text
+    assert "eyes" not in shown
+    [stored] = chat.http.get("/debug/threads").json()["threads"]
+    assert "eyes" in str(stored)
 
 
 def test_another_site_cannot_use_the_visitor_s_browser(chat: Chat) -> None:

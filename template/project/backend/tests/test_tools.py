@@ -98,6 +98,22 @@ def test_a_widget_that_is_not_done_goes_with_whoever_leaves(
     assert chat.messages(thread_id)[-1] == "There it was stuck."
 
 
+def test_a_widget_whose_tool_fails_in_the_middle_goes(
+    chat: Chat, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(order: lunch.Order) -> AsyncIterator[str]:
+        yield "The kitchen has your order."
+        raise RuntimeError
+
+    monkeypatch.setattr(lunch, "preparation", broken)
+    model.answers[:] = [tool_call("order_lunch", '{"dish": "soup", "portions": 1}'), "Sorry."]
+    events = chat.say("A soup, please.")
+    [begun] = [e["item"]["id"] for e in events if "widget" in e.get("item", {}).get("type", "")]
+    removed = [event["item_id"] for event in events if event["type"] == "thread.item.removed"]
+    assert removed == [begun]
+    assert chat.messages(thread_of(events))[-1] == "Sorry."
+
+
 def test_a_tool_that_fails_says_why(chat: Chat, model: ScriptedModel) -> None:
     ramen = tool_call("order_lunch", '{"dish": "miso ramen", "portions": 1}')
     model.answers[:] = [ramen, "Sorry, there is none left."]
@@ -127,7 +143,9 @@ def test_the_browser_runs_tools_one_after_the_other(chat: Chat, model: ScriptedM
     assert chat.messages(thread_id) == ["What time is it here?", "It is noon."]
     calls, outputs = told(model, "function_call"), told(model, "function_call_output")
     assert len(calls) == len(outputs) == 2
-    assert [c["call_id"] for c in calls] == [o["call_id"] for o in outputs]
+    call_ids = [call["call_id"] for call in calls]
+    assert call_ids == [given["call_id"] for given in outputs]
+    assert len(set(call_ids)) == 2
     assert "Europe/Berlin" in outputs[0]["output"]
 
 
