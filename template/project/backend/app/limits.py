@@ -28,7 +28,7 @@ from app.settings import ServerSettings
 log = logging.getLogger("app")
 
 MEMORY = "memory://"
-ANSWER_SECONDS = 0.25
+ANSWER_SECONDS = 0.5
 """How long Redis may take before a message is counted without it."""
 RETRY_SECONDS = 5.0
 """How long Redis is left alone when it has not answered."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from conftest import serving
+from structlog.contextvars import get_contextvars
 from test_http import EchoServer
 
 from app.edge import EdgeSettings, guard
@@ -15,7 +16,7 @@ from app.wiring import PROJECT, Settings, open_store
 
 @pytest.fixture
 def http(settings: Settings) -> Iterator[httpx.Client]:
-    """An app that answers to two names only, and has a route that fails."""
+    """An app that answers to two names only, and has two routes more."""
     edge = EdgeSettings(
         _env_file=None, allowed_hosts=["chat.example.com", "*.example.org"], hsts_seconds=60
     )
@@ -24,6 +25,11 @@ def http(settings: Settings) -> Iterator[httpx.Client]:
     @app.get("/broken")
     async def broken() -> None:
         raise RuntimeError
+
+    @app.get("/logged")
+    async def logged() -> str:
+        request_id: str = get_contextvars()["request_id"]
+        return request_id
 
     guard(app, edge)
     with serving(app) as http:
@@ -80,6 +86,13 @@ def test_every_answer_tells_browsers_to_be_careful(http: httpx.Client) -> None:
     # The page has rules of its own.
     assert "script-src 'self'" in answers[1].headers["content-security-policy"]
     assert answers[1].headers["cache-control"] == "no-cache"
+
+
+def test_what_is_logged_carries_the_request_s_id(http: httpx.Client) -> None:
+    answers = [http.get("/logged") for _ in range(3)]
+    assert [answer.json() for answer in answers] == [
+        answer.headers["x-request-id"] for answer in answers
+    ]
 
 
 def test_hsts_is_sent_over_https_only(http: httpx.Client) -> None:

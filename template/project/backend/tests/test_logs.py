@@ -10,18 +10,18 @@ BACKEND = Path(__file__).resolve().parents[1]
 
 # A server that is asked twice, and fails the second time.
 SERVER = """
-import logging, sys, warnings
-sys.path.insert(0, "tests")
-from conftest import serving
+import asyncio, logging, warnings
+import httpx, uvicorn
 from fastapi import FastAPI
-from app.edge import EdgeSettings, guard
+from structlog.contextvars import bind_contextvars
 from app.logs import configure_logging
 
 configure_logging("INFO")
 app = FastAPI()
 
 @app.get("/")
-async def answer(fail: bool = False) -> str:
+async def answer(name: str, fail: bool = False) -> str:
+    bind_contextvars(request_id=name)
     logging.getLogger("app").info("Two\\nlines")
     if fail:
         try:
@@ -30,12 +30,22 @@ async def answer(fail: bool = False) -> str:
             raise RuntimeError("what the user said") from error
     return "yes"
 
-guard(app, EdgeSettings(_env_file=None))
-with serving(app) as http:
-    http.get("/", params={"key": "token"}, headers={"Cookie": "token", "Authorization": "token"})
-    http.get("/", params={"fail": "true"})
+async def main():
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    secret = {"Cookie": "secret", "Authorization": "secret"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=secret) as http:
+        await http.get("/?name=first")
+        await http.get("/?name=second&fail=true&key=secret")
     warnings.warn("careful")
-    logging.getLogger("httpx").info("token")
+    logging.getLogger("httpx").info("secret")
+    server.should_exit = True
+    await serving
+
+asyncio.run(main())
 """
 
 FAILURE = """
@@ -71,18 +81,20 @@ def test_every_line_is_json_and_quotes_nobody() -> None:
         assert {"time", "level", "logger", "message"} <= line.keys()
         assert line["time"].endswith("Z")
     assert "what the user said" not in json.dumps(lines)
-    assert "token" not in json.dumps(lines)
+    assert "secret" not in json.dumps(lines)
     assert any("careful" in line["message"] for line in lines)
 
-    first, second = (line for line in lines if line["logger"] == "uvicorn.access")
-    assert '"GET / HTTP/1.1" 200' in first["message"]
-    assert '"GET / HTTP/1.1" 500' in second["message"]
-    ids = [line["request_id"] for line in lines if line["message"] == "Two\nlines"]
-    assert ids == [first["request_id"], second["request_id"]]
-    assert ids[0] != ids[1]
+    asked = [line for line in lines if line["logger"] == "uvicorn.access"]
+    assert [line["message"].partition("- ")[2] for line in asked] == [
+        '"GET / HTTP/1.1" 200',
+        '"GET / HTTP/1.1" 500',
+    ]
+    assert [line["request_id"] for line in asked] == ["first", "second"]
+    told = [line["request_id"] for line in lines if line["message"] == "Two\nlines"]
+    assert told == ["first", "second"]
 
     [failure] = [line for line in lines if "exception" in line]
-    assert failure["request_id"] == ids[1]
+    assert failure["request_id"] == "second"
     assert "ValueError\nwhich led to:\n" in failure["exception"]
     assert failure["exception"].endswith("in answer\nRuntimeError")
 
