@@ -8,6 +8,7 @@ from tests.backend import Backend
 from tests.postgres import new_database
 from tests.render import render
 from tests.standins import StandIn
+from tests.users import Users, signed_in
 
 REMOTE = ["gemini", "openai", "anthropic", "azure", "local"]
 """The providers that are reached over HTTP; the embedded one has tests of its own."""
@@ -43,3 +44,22 @@ def talking_to(
     with Backend(project, environment(provider, standin, folder, store) | env) as backend:
         backend.ready()
         yield backend
+
+
+@contextmanager
+def production(
+    standin: StandIn,
+    folder: Path,
+    provider: str = "local",
+    store: str = "sqlite",
+    auth: str = "jwt",
+    **env: str,
+) -> Iterator[tuple[Backend, Users]]:
+    """The same at level 3, where ada is signed in. No title takes an answer of the stand-in."""
+    project = render(level=3, provider=provider, store=store, auth=auth)
+    with signed_in(auth) as users:
+        given = environment(provider, standin, folder, store) | users.env
+        given |= {"TITLES": "false", "RATE_LIMIT": "off", "DEBUG": "true"} | env
+        with Backend(project, given, headers=users.headers("ada")) as backend:
+            backend.ready()
+            yield backend, users

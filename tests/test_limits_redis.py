@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from tests.test_stores import the_template
+from tests.render import the_template
 
 with the_template():
     from app import limits as module

@@ -3,72 +3,25 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from tests.backend import Backend
-from tests.matrix import LEVELS
-from tests.providers import REMOTE, environment
-from tests.render import render
+from tests.providers import REMOTE, production
 from tests.standins import Answer, StandIn, Text, ToolCall
 
-LEVEL = max(LEVELS)
 ASK_TIME_ZONE = ToolCall("browser_time_zone", {})
 TOKYO = ToolCall("current_time", {"time_zone": "Asia/Tokyo"})
 SHOW_MENU = ToolCall("show_menu", {})
-SIGN_IN = {
-    "AUTH_JWT_SECRET": "7b1f0c2e9a6d4853bf20e7c1d59a3648",
-    "AUTH_ISSUER": "https://auth.example",
-    "AUTH_AUDIENCE": "chat",
-}
-
-
-class Anybody:
-    """Signs everybody in, without limits."""
-
-    async def start(self) -> None: ...
-    async def close(self) -> None: ...
-    async def message(self, user_id: str) -> None: ...
-
-    def stream(self, user_id: str) -> Any:
-        return nullcontext()
-
-    async def identify(self, request: Any) -> Any:
-        from app.context import RequestContext
-
-        return RequestContext(user_id="ada", request_id=request.state.request_id)
-
-
-def without_limits(main: ModuleType, titles: bool) -> Any:
-    from app.production import ProductionServer
-
-    settings = main.settings
-    return ProductionServer(
-        main.server.store,
-        main.server.model,
-        model_timeout=settings.model_timeout,
-        history_items=settings.history_items,
-        history_tokens=settings.history_tokens,
-        max_turns=settings.max_turns,
-        auth=Anybody(),
-        limits=Anybody(),
-        titles=titles,
-    )
 
 
 @contextmanager
-def with_tools(
-    standin: StandIn, folder: Path, provider: str, *, titles: bool = False
-) -> Iterator[Backend]:
-    project = render(level=LEVEL, provider=provider, store="sqlite")
-    env = environment(provider, standin, folder) | SIGN_IN
-    with Backend(project, env, lambda main: without_limits(main, titles)) as backend:
-        backend.ready()
+def with_tools(standin: StandIn, folder: Path, provider: str, **env: str) -> Iterator[Backend]:
+    with production(standin, folder, provider, **env) as (backend, _):
         yield backend
 
 
@@ -163,7 +116,7 @@ def test_a_widget_and_what_the_user_did_with_it_reach_the_next_turn(
 @pytest.mark.parametrize("provider", REMOTE)
 def test_the_model_names_the_thread(provider: str, standin: StandIn, tmp_path: Path) -> None:
     standin.always(Answer(Text("Tea in Kyoto")))
-    with with_tools(standin, tmp_path, provider, titles=True) as backend:
+    with with_tools(standin, tmp_path, provider, TITLES="true") as backend:
         turn = backend.say("Where can I drink tea?")
         assert turn.text == "Tea in Kyoto"
         deadline = time.monotonic() + 5

@@ -60,8 +60,8 @@ class ProductionServer(AgentServer):
         *args: Any,
         auth: Auth,
         limits: Limits,
-        tracing: bool = False,
-        titles: bool = True,
+        tracing: bool,
+        titles: bool,
         **kwargs: Any,
     ) -> None:
         """Takes what AgentServer takes, too.

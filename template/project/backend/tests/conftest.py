@@ -28,6 +28,7 @@ def settings(
         monkeypatch.delenv(name.upper(), raising=False)
     for name, value in {**database, **auth}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DEBUG", "true")
     return Settings(_env_file=None)
 
 
