@@ -2,9 +2,14 @@
 
 import importlib
 import importlib.util
+import json
 import shutil
+import threading
+import time
 from collections.abc import Callable
+from email.message import Message
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -103,3 +108,52 @@ def who(auth: str) -> Callable[[ModuleType], Any]:
 def signed_in(auth: str, **env: str) -> Backend:
     """The backend of such a project, under these settings."""
     return Backend(project(auth), env, who(auth))
+
+
+class Website:
+    """What AUTH_JWKS_URL or AUTH_SESSION_URL names, as the test wants it. A context manager."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.body = b"null"
+        self.headers: dict[str, str] = {}
+        self.delay = 0.0
+        self.asked: list[Message] = []
+        """The headers of every question."""
+        website = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                website.asked.append(self.headers)
+                status, body, headers = website.status, website.body, website.headers
+                time.sleep(website.delay)
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+
+    def publish(self, *keys: dict[str, Any]) -> None:
+        """Answer with these keys, as an identity provider does."""
+        self.body = json.dumps({"keys": keys}).encode()
+
+    def __enter__(self) -> "Website":
+        serve = self._server.serve_forever
+        threading.Thread(target=serve, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Be away from now on."""
+        self._server.shutdown()
+        self._server.server_close()

@@ -43,7 +43,9 @@ PAUSE_SECONDS = 5
 TIMEOUT_SECONDS = 5
 
 MIN_SECRET_BYTES = 32
-PLACEHOLDER = re.compile(r"change|example|password|placeholder|replace|secret|your[-_ ]", re.I)
+PLACEHOLDER = re.compile(
+    r"123456|change|example|password|placeholder|replace|secret|your[-_ ]", re.IGNORECASE
+)
 DAY_SECONDS = 86_400
 
 

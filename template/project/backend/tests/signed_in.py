@@ -35,6 +35,9 @@ class WhoServer(ProtocolServer):
         await self.auth.close()
         await super().close()
 
+    async def not_ready(self) -> str | None:
+        return await self.auth.not_ready()
+
     async def identify(self, request: Request) -> RequestContext:
         return await self.auth.identify(request)
 

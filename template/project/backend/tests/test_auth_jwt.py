@@ -148,7 +148,7 @@ class TestProvider:
         time.sleep(0.2)
         unknown = list_threads(chat, token(self.keys["first"], "ES256", kid="unknown"))
         assert unknown.status_code == 503
-        assert int(unknown.headers["retry-after"]) > 0
+        assert "retry-after" in unknown.headers
         assert list_threads(chat, self.token("first")).status_code == 200
 
     def test_the_public_key_is_no_secret_to_sign_with(self, chat: Chat) -> None:
