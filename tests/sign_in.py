@@ -3,46 +3,17 @@
 import importlib
 import importlib.util
 import json
-import shutil
 import threading
 import time
 from collections.abc import Callable
 from email.message import Message
-from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from scripts.dev import TEMPLATE
 from tests.backend import Backend
-from tests.render import SCRATCH, render_into
-
-CONTEXT = '''"""What travels with one request: who asks, and under which id it is logged."""
-
-import uuid
-from dataclasses import dataclass, field
-
-
-def new_request_id() -> str:
-    return uuid.uuid4().hex[:12]
-
-
-@dataclass(eq=False)  # No request is the same as another.
-class RequestContext:
-    """Reaches the server, the store, the agent and its tools with every request."""
-
-    user_id: str
-    roles: frozenset[str] = frozenset()
-    tenant: str | None = None
-    locale: str | None = None
-    request_id: str = field(default_factory=new_request_id)
-
-    def signed(self, sentence: str) -> str:
-        """The sentence as a person reads it, with the id under which the log has the cause."""
-        return f"{sentence} (Request {self.request_id})"
-'''
-
+from tests.render import render
 
 SETTINGS = {
     "jwt": {"AUTH_JWT_SECRET": "kH1zB7mWqX9tR4vN6pL2sD8fG3jC5yE0"},
@@ -50,43 +21,9 @@ SETTINGS = {
 }
 
 
-@cache
 def project(auth: str) -> Path:
     """A project with this sign-in. All tests share it: look, don't touch."""
-    made = render_into(SCRATCH / f"sign-in-{auth}", level=1, store="memory")
-    lay_over(made / "backend", auth)
-    return made
-
-
-def lay_over(backend: Path, auth: str) -> None:
-    """Give a project of level 1 what level 3 has for the sign-in."""
-    for file in backend.glob("*/*auth*.py"):
-        file.unlink()
-    for name in ("app/auth.py", f"app/auth_{auth}.py", "tests/signed_in.py"):
-        shutil.copy(TEMPLATE / "project" / "backend" / name, backend / name)
-    test = f"tests/test_auth_{auth}.py"
-    shutil.copy(TEMPLATE / "project" / "backend" / test, backend / test)
-    (backend / "app" / "context.py").write_text(CONTEXT, encoding="utf-8")
-
-    settings = f"{auth.capitalize()}Settings"
-    change(
-        backend / "app" / "wiring.py",
-        ("from app.hello", f"from app.auth_{auth} import {settings}\nfrom app.hello"),
-        ("Settings(ServerSettings)", f"Settings({settings})"),
-        ("import PORT_RULE, ServerSettings", "import PORT_RULE"),
-    )
-    change(
-        backend / "tests" / "conftest.py",
-        ("in database.items()", f"in (database | {SETTINGS[auth]}).items()"),
-    )
-
-
-def change(file: Path, *changes: tuple[str, str]) -> None:
-    text = file.read_text(encoding="utf-8")
-    for old, new in changes:
-        assert old in text, f"{file.name} has no {old!r}"
-        text = text.replace(old, new)
-    file.write_text(text, encoding="utf-8")
+    return render(level=3, provider="local", store="memory", auth=auth)
 
 
 def who(auth: str) -> Callable[[ModuleType], Any]:

@@ -72,7 +72,7 @@ def every_operation(thread: str, user_message: str, widget: str, cursor: str) ->
         ("threads.add_client_tool_output", {"thread_id": thread, "result": {"a": 1}}),
         (
             "threads.add_structured_input",
-            {"thread_id": thread, "item_id": widget, "status": "submitted", "answers": {}},
+            {"thread_id": thread, "item_id": widget, "input": {"status": "skipped"}},
         ),
         ("threads.retry_after_item", {"thread_id": thread, "item_id": user_message}),
         ("threads.custom_action", {"thread_id": thread, "item_id": widget, "action": action}),
