@@ -18,7 +18,10 @@ from app.wiring import PROJECT, Settings, open_store
 def http(settings: Settings) -> Iterator[httpx.Client]:
     """An app that answers to two names only, and has two routes more."""
     edge = EdgeSettings(
-        _env_file=None, allowed_hosts=["chat.example.com", "*.example.org"], hsts_seconds=60
+        _env_file=None,
+        debug=False,
+        allowed_hosts=["chat.example.com", "*.example.org"],
+        hsts_seconds=60,
     )
     app = create_app(PROJECT, edge, EchoServer(open_store(settings)))
 

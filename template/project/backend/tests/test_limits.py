@@ -87,6 +87,7 @@ def test_without_redis_the_chat_goes_on_and_the_log_says_it_once(
     async def chat_away() -> None:
         limits = Limits(rate="2/minute", storage=AWAY, streams=1)
         await limits.start()
+        assert caplog.messages
         await limits.message("alice")
         await limits.message("alice")
         with pytest.raises(Refused):
@@ -107,6 +108,7 @@ def test_without_redis_the_chat_goes_on_and_the_log_says_it_once(
         ("RATE_LIMIT", "20/minute;500/day"),
         ("RATE_LIMIT_STORAGE", "memcached://localhost:secret"),
         ("RATE_LIMIT_STORAGE", "redis://:secret@localhost:99999"),
+        ("RATE_LIMIT_STORAGE", "unix://:secret@/run/redis.sock"),
         ("MAX_STREAMS", "0"),
     ],
 )

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 BACKEND = Path(__file__).resolve().parents[1]
+SAID = "what the user said"
 
 # A server that is asked twice, and fails the second time.
 SERVER = """
-import asyncio, logging, warnings
+import asyncio, logging, sys, warnings
 import httpx, uvicorn
 from fastapi import FastAPI
 from structlog.contextvars import bind_contextvars
@@ -25,9 +26,9 @@ async def answer(name: str, fail: bool = False) -> str:
     logging.getLogger("app").info("Two\\nlines")
     if fail:
         try:
-            raise ValueError("what the user said")
+            raise ValueError(sys.argv[1])
         except ValueError as error:
-            raise RuntimeError("what the user said") from error
+            raise RuntimeError(sys.argv[1]) from error
     return "yes"
 
 async def main():
@@ -52,11 +53,11 @@ FAILURE = """
 import logging, sys
 from app.logs import configure_logging
 
-configure_logging(sys.argv[1])
+configure_logging(sys.argv[2])
 logging.getLogger("app").debug("debug")
 logging.getLogger("library").debug("library")
 try:
-    raise ValueError("what the user said")
+    raise ValueError(sys.argv[1])
 except ValueError:
     logging.getLogger("app").exception("failed")
 """
@@ -64,7 +65,7 @@ except ValueError:
 
 def logged(program: str, *arguments: str) -> list[dict[str, Any]]:
     ran = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
+        [sys.executable, "-c", program, SAID, *arguments],
         cwd=BACKEND,
         capture_output=True,
         text=True,
@@ -80,7 +81,7 @@ def test_every_line_is_json_and_quotes_nobody() -> None:
     for line in lines:
         assert {"time", "level", "logger", "message"} <= line.keys()
         assert line["time"].endswith("Z")
-    assert "what the user said" not in json.dumps(lines)
+    assert SAID not in json.dumps(lines)
     assert "secret" not in json.dumps(lines)
     assert any("careful" in line["message"] for line in lines)
 
@@ -95,14 +96,15 @@ def test_every_line_is_json_and_quotes_nobody() -> None:
 
     [failure] = [line for line in lines if "exception" in line]
     assert failure["request_id"] == "second"
-    assert "ValueError\nwhich led to:\n" in failure["exception"]
-    assert failure["exception"].endswith("in answer\nRuntimeError")
+    assert "\nValueError\nwhich led to:\n" in failure["exception"]
+    assert "in answer\n" in failure["exception"]
+    assert failure["exception"].endswith("\nRuntimeError")
 
 
 def test_debug_tells_the_exceptions_own_words() -> None:
     [debug, failure] = logged(FAILURE, "debug")
     assert (debug["level"], debug["message"]) == ("debug", "debug")
-    assert failure["exception"].endswith("ValueError: what the user said")
+    assert failure["exception"].endswith(f"\nValueError: {SAID}")
 
     [failure] = logged(FAILURE, "error")
-    assert failure["exception"].endswith("in <module>\nValueError")
+    assert failure["exception"].endswith("\nValueError")
