@@ -30,7 +30,7 @@ def free_port() -> int:
 
 def bare(env: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without anything that a project would read, and with `env`."""
-    names = r"(?i).*_API_KEY|MODEL.*|HOST|PORT|DATABASE_URL|DEBUG|LOG_LEVEL|ALLOWED_ORIGINS"
+    names = r"(?i).*_API_KEY|(MODEL|AUTH|DATABASE|ALLOWED|RATE).*|HOST|PORT|DEBUG|LOG_LEVEL"
     kept = {name: value for name, value in os.environ.items() if not re.fullmatch(names, name)}
     return {**kept, "PYTHONUNBUFFERED": "1", **env}
 
