@@ -1,4 +1,4 @@
-"""Both stores under the same contract, and what a SQLite file must stand besides."""
+"""All stores under the same contract, and what a SQLite file must stand besides."""
 
 import asyncio
 import os
@@ -20,6 +20,7 @@ from chatkit.store import NotFoundError
 from chatkit.types import ThreadMetadata
 from pydantic import TypeAdapter, ValidationError
 
+from tests.postgres import new_database
 from tests.render import BACKEND, the_template
 
 pytest.register_assert_rewrite("store_contract")
@@ -41,6 +42,7 @@ with the_template():
     from app.settings import ROOT
     from app.store import BaseStore, StoreError
     from app.store_memory import MemoryStore
+    from app.store_postgres import PostgresStore
     from app.store_sqlite import DatabaseUrl, SQLiteStore
 
 
@@ -144,8 +146,9 @@ def test_a_subclass_may_make_its_own_ids(file: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", [11, 12, 13])
-def test_both_stores_give_the_same_answers(file: Path, seed: int) -> None:
-    """300 operations, each on both stores, with ids that clash and cursors that may be wrong."""
+def test_all_stores_give_the_same_answers(file: Path, seed: int) -> None:
+    """300 operations, each on every store, with ids that clash and cursors that may be wrong."""
+    url = new_database()
     dice = random.Random(seed)
     thread = dice.choice
 
@@ -169,6 +172,8 @@ def test_both_stores_give_the_same_answers(file: Path, seed: int) -> None:
             (2, lambda store: store.load_attachment(attachment_id, user)),
             (2, lambda store: store.load_thread(thread_id, user)),
             (2, lambda store: store.load_item(thread_id, item_id, user)),
+            (2, lambda store: store.save_feedback(thread_id, [item_id], "positive", user)),
+            (2, lambda store: store.load_feedback(thread_id, user)),
             (4, lambda store: store.load_threads(limit, after_thread, order, user)),
             (9, lambda store: store.load_thread_items(thread_id, after, limit, order, user)),
         ]
@@ -184,12 +189,14 @@ def test_both_stores_give_the_same_answers(file: Path, seed: int) -> None:
             return NotFoundError
 
     async def use(sqlite: BaseStore) -> None:
-        memory = MemoryStore()
+        memory, postgres = MemoryStore(), PostgresStore(url)
         answers = []
         for step in range(300):
             ask = operation(step)
             answers.append(await answer(ask(memory)))
-            assert await answer(ask(sqlite)) == answers[-1], f"operation {step}"
+            for other in (sqlite, postgres):
+                assert await answer(ask(other)) == answers[-1], f"operation {step}"
+        await postgres.close()
         assert NotFoundError in answers
         assert any(getattr(page, "has_more", False) for page in answers)
 
