@@ -17,6 +17,8 @@ if __name__ == "__main__":
         app,
         host=settings.host,
         port=settings.port,
+        # Whatever WEB_CONCURRENCY says: an app that is made already cannot go to other processes.
+        workers=1,
         log_config=None,
         # After this many seconds the streams are ended; what was said by then is kept.
         timeout_graceful_shutdown=5,

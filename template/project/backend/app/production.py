@@ -94,9 +94,9 @@ class ProductionServer(AgentServer):
     async def begin(
         self, request: StreamingReq, context: RequestContext
     ) -> AsyncGenerator[bytes, None]:
-        await self.limits.message(context.user_id)
         with ExitStack() as held:
             held.enter_context(self.limits.stream(context.user_id))
+            await self.limits.message(context.user_id)
             stream = await super().begin(request, context)
             return holding(held.pop_all(), stream)
 

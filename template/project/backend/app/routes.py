@@ -24,6 +24,11 @@ from app.store import StoreError
 log = logging.getLogger("app")
 
 LOCALHOST = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
+# Whoever owns a public name can point it at this machine, and their page then has "the same origin"
+# (DNS rebinding). Addresses, names without a dot, and these endings belong to nobody.
+LOCAL_HOST = (
+    r"(?i)(\[[\da-f:.]+\]|[\d.]+|[\w-]+|[\w.-]+\.(localhost|local|internal|home\.arpa))(:\d+)?"
+)
 DRAIN_BYTES = 16 * 1024 * 1024
 """How much of a body that is too large is read away, so that its sender sees the refusal."""
 
@@ -87,11 +92,15 @@ def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> F
 
 def check_origin(request: Request, settings: ServerSettings) -> None:
     """Refuse a page of another site: a browser sends its requests here without asking first."""
-    origin = request.headers.get("origin")
-    if origin is None or origin in settings.allowed_origins or "*" in settings.allowed_origins:
+    if "*" in settings.allowed_origins:
         return
-    host = origin.partition("://")[2]
-    if host and host == request.headers.get("host"):
+    origin, host = request.headers.get("origin"), request.headers.get("host", "")
+    listed = {allowed.partition("://")[2] for allowed in settings.allowed_origins}
+    if settings.debug and host and host not in listed and not re.fullmatch(LOCAL_HOST, host):
+        raise Refused("This host name is not allowed. Add its origin to ALLOWED_ORIGINS.", 403)
+    if origin is None or origin in settings.allowed_origins:
+        return
+    if host and host == origin.partition("://")[2]:
         return
     if settings.debug and re.fullmatch(LOCALHOST, origin):
         return
@@ -123,8 +132,8 @@ class RequestId:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = new_request_id()
-        scope.setdefault("state", {})["request_id"] = request_id
+        # What stands around the app may have given it one.
+        request_id: str = scope.setdefault("state", {}).setdefault("request_id", new_request_id())
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
