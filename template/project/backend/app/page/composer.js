@@ -5,22 +5,12 @@ import { searchTags } from "./handlers.js";
 
 /** The form below the conversation. */
 export class Composer {
-  /**
-   * @param {import("./protocol.js").Client} client
-   * @param {object} page `send(input, accepted)`, `stop()` and `fail(sentence)`, and `offers`:
-   *   `attachments` and `models`
-   */
+  /** `page`: open(), the conversation that is shown; offers: attachments and models. */
   constructor(client, page) {
-    this.client = client;
-    this.page = page;
-    this.files = [];
-    this.tags = [];
-    this.form = find("composer");
-    this.text = find("text");
-    this.extras = find("extras");
-    this.form.onsubmit = (event) => {
+    Object.assign(this, { client, page, files: [], tags: [], text: find("text") });
+    find("composer").onsubmit = (event) => {
       event.preventDefault();
-      if (this.busy) page.stop();
+      if (this.busy) page.open().stop();
       else this.submit();
     };
     this.text.onkeydown = (event) => {
@@ -31,49 +21,46 @@ export class Composer {
     this.text.oninput = () => this.offerTags();
     const { models, attachments } = page.offers;
     if (models.length) {
-      this.model = el("select", { "aria-label": "Model" }, models.map((name) => el("option", {}, name)));
+      const options = models.map((name) => el("option", {}, name));
+      this.model = el("select", { "aria-label": "Model" }, options);
       find("options").append(this.model);
     }
     if (attachments) this.takeFiles();
   }
 
-  /** Show whether an answer is under way, or why nothing can be written. */
+  /** `busy`: an answer is under way; `closed`: why nothing can be written. */
   show({ busy, closed }) {
     this.busy = busy;
     find("send").textContent = busy ? "Stop" : "Send";
-    find("send").disabled = Boolean(closed);
-    this.text.disabled = Boolean(closed);
-    this.text.placeholder = closed ?? "Write a message";
+    find("send").disabled = this.text.disabled = Boolean(closed);
+    this.text.placeholder = closed || "Write a message";
   }
 
   async submit() {
     const text = this.text.value.trim();
     if (!text && !this.files.length) return;
-    const model = this.model?.value;
     const input = {
       content: this.contentOf(text),
       attachments: this.files.map(({ id }) => id),
-      inference_options: model ? { model } : {},
+      inference_options: { model: this.model?.value },
     };
-    await this.page.send(input, () => this.clear());
+    await this.page.open().send(input, () => {
+      this.text.value = "";
+      this.files = [];
+      this.tags = [];
+      this.drawFiles();
+    });
   }
 
-  clear() {
-    this.text.value = "";
-    this.files = [];
-    this.tags = [];
-    this.drawFiles();
-  }
-
-  /** The text with its tags cut out as parts of their own. */
+  // The text with its tags cut out as parts of their own.
   contentOf(text) {
     let parts = [{ type: "input_text", text }];
     for (const { id, text: name, data = {}, group } of this.tags) {
       parts = parts.flatMap((part) => {
         const at = part.type === "input_text" ? part.text.indexOf(`@${name}`) : -1;
-        if (at < 0) return [part];
-        const around = [part.text.slice(0, at), part.text.slice(at + name.length + 1)];
-        const [before, after] = around.map((rest) => ({ type: "input_text", text: rest }));
+        if (at < 0) return part;
+        const before = { ...part, text: part.text.slice(0, at) };
+        const after = { ...part, text: part.text.slice(at + name.length + 1) };
         return [before, { type: "input_tag", id, text: name, data, group }, after];
       });
     }
@@ -81,51 +68,43 @@ export class Composer {
   }
 
   async offerTags() {
-    const begun = searchTags && /(?:^|\s)@(\S*)$/.exec(this.text.value.slice(0, this.text.selectionStart));
+    if (!searchTags) return;
+    const { value, selectionStart: at } = this.text;
+    const begun = /(?:^|\s)@(\S*)$/.exec(value.slice(0, at));
     const found = begun ? await searchTags(begun[1]) : [];
-    find("tags").replaceChildren(
-      ...found.map((tag) =>
-        button(tag.text, () => {
-          const at = this.text.selectionStart;
-          this.text.setRangeText(`@${tag.text} `, at - begun[1].length - 1, at, "end");
-          this.tags.push(tag);
-          find("tags").replaceChildren();
-          this.text.focus();
-        }),
-      ),
-    );
+    const offers = found.map((tag) => button(tag.text, () => {
+      this.text.setRangeText(`@${tag.text} `, at - begun[1].length - 1, at, "end");
+      this.tags.push(tag);
+      find("tags").replaceChildren();
+      this.text.focus();
+    }));
+    find("tags").replaceChildren(...offers);
   }
 
   takeFiles() {
     const input = el("input", { type: "file", multiple: true, hidden: true });
-    input.onchange = () => this.attach([...input.files]).then(() => (input.value = ""));
-    find("options").append(input, button("Attach", () => input.click()));
-    this.form.ondragover = (event) => event.preventDefault();
-    this.form.ondrop = (event) => {
-      event.preventDefault();
-      this.attach([...event.dataTransfer.files]);
+    input.onchange = async () => {
+      await this.attach(input.files);
+      input.value = "";
     };
+    find("options").append(input, button("Attach", () => input.click()));
   }
 
   async attach(files) {
-    for (const file of files) {
-      try {
-        const attachment = await this.client.ask("attachments.create", {
-          name: file.name,
-          size: file.size,
-          mime_type: file.type || "application/octet-stream",
-        });
-        if (attachment.upload_descriptor) {
-          const { url, method, headers } = attachment.upload_descriptor;
-          const sent = await fetch(url, { method, headers, body: file });
-          if (!sent.ok) throw new Error(`${file.name} could not be uploaded.`);
-        }
-        this.files.push(attachment);
-      } catch (error) {
-        this.page.fail(error.message);
-      }
-    }
+    for (const file of files) await this.page.open().trying(() => this.upload(file));
     this.drawFiles();
+  }
+
+  async upload(file) {
+    const { name, size, type } = file;
+    const params = { name, size, mime_type: type || "application/octet-stream" };
+    const attachment = await this.client.ask("attachments.create", params);
+    if (attachment.upload_descriptor) {
+      const { url, method, headers } = attachment.upload_descriptor;
+      const sent = await fetch(url, { method, headers, body: file });
+      if (!sent.ok) throw new Error(`${name} could not be uploaded.`);
+    }
+    this.files.push(attachment);
   }
 
   async detach(file) {
@@ -136,9 +115,9 @@ export class Composer {
 
   drawFiles() {
     const chips = this.files.map((file) => {
-      const away = button("✕", () => this.detach(file), { "aria-label": `Take ${file.name} away` });
-      return el("li", {}, file.name, away);
+      const label = { "aria-label": `Take ${file.name} away` };
+      return el("li", {}, file.name, button("✕", () => this.detach(file), label));
     });
-    this.extras.replaceChildren(...chips);
+    find("extras").replaceChildren(...chips);
   }
 }

@@ -4,53 +4,27 @@ import { button, el } from "./dom.js";
 import { actions, clientTools, effects } from "./handlers.js";
 import { ItemView } from "./items.js";
 import { Markdown } from "./markdown.js";
-import { sentenceOf } from "./protocol.js";
 
 const PAGE = 40;
 
 /** A thread, or a chat that will become one with its first message. */
 export class Conversation {
-  /**
-   * @param {import("./protocol.js").Client} client
-   * @param {object} page `changed(conversation)` is told when the thread or the turn has changed;
-   *   `offers.feedback` says whether the server takes it
-   */
+  /** `page`: changed(conversation), when the thread or the turn has; offers: feedback. */
   constructor(client, page) {
-    this.client = client;
-    this.page = page;
-    this.thread = null;
-    this.turn = null;
-    this.views = new Map();
+    Object.assign(this, { client, page, thread: null, turn: null, views: new Map() });
     this.earlier = button("Earlier messages", () => this.loadEarlier(), { hidden: true });
     this.items = el("div", { class: "items" });
     this.progress = el("p", { class: "progress" });
     this.notes = el("div", { role: "status" });
-    this.element = el(
-      "div",
-      { class: "log", role: "log", "aria-label": "Conversation" },
-      this.earlier,
-      this.items,
-      this.progress,
-      this.notes,
-    );
-    this.turns = {
-      act: (item, action) => this.act(item, action),
-      answer: (item, input) =>
-        this.run("threads.add_structured_input", { item_id: item.id, input }),
-      runClientTool: (item) => this.runClientTool(item),
-      feedback: page.offers.feedback && ((item, kind) => this.feedback(item, kind)),
-    };
+    this.element = el("div", { role: "log", "aria-label": "Conversation" },
+      this.earlier, this.items, this.progress, this.notes);
   }
 
-  /** Read the thread as it is stored, its newest items first. */
   async load(threadId) {
     const [thread, newest] = await Promise.all([
       this.client.ask("threads.get_by_id", { thread_id: threadId }),
       this.client.ask("items.list", { thread_id: threadId, limit: PAGE, order: "desc" }),
     ]);
-    this.views.clear();
-    this.items.replaceChildren();
-    this.notes.replaceChildren();
     this.thread = thread;
     this.showEarlier(newest);
     this.page.changed(this);
@@ -67,22 +41,18 @@ export class Conversation {
     this.earlier.hidden = !has_more;
   }
 
-  /**
-   * Send a user's message; `accepted` is called as soon as the server has it.
-   * @param {object} input UserMessageInput
-   */
-  async send(input, accepted) {
-    await this.run(this.thread ? "threads.add_user_message" : "threads.create", { input }, accepted);
+  /** Send a UserMessageInput; `accepted` is called as soon as the server has it. */
+  send(input, accepted) {
+    const type = this.thread ? "threads.add_user_message" : "threads.create";
+    return this.run(type, { input }, accepted);
   }
 
-  /** End the turn under way; the server keeps what was said. */
   stop() {
     this.turn?.abort();
   }
 
   async retry() {
     const asked = [...this.views.values()].findLast(({ item }) => item.type === "user_message");
-    if (!asked) return;
     await this.run("threads.retry_after_item", { item_id: asked.item.id }, () => {
       while (asked.element.nextSibling) this.remove(asked.element.nextSibling.id);
     });
@@ -103,9 +73,13 @@ export class Conversation {
     });
   }
 
-  async feedback(item, kind) {
+  feedback(item, kind) {
     const params = { thread_id: this.thread.id, item_ids: [item.id], kind };
     return this.trying(() => this.client.ask("items.feedback", params));
+  }
+
+  answer(item, input) {
+    return this.run("threads.add_structured_input", { item_id: item.id, input });
   }
 
   async runClientTool({ name, arguments: args }) {
@@ -122,15 +96,15 @@ export class Conversation {
   /** One turn: send the request, do what the events say, until the stream ends. */
   async run(type, params, accepted = () => {}) {
     if (this.turn) return;
-    const turn = (this.turn = new AbortController());
+    this.turn = new AbortController();
     if (this.thread) params = { thread_id: this.thread.id, ...params };
     this.notes.replaceChildren();
     this.waits = null;
-    this.element.setAttribute("aria-busy", "true");
+    this.element.ariaBusy = "true";
     this.page.changed(this);
     try {
       await this.client.stream(type, params, {
-        signal: turn.signal,
+        signal: this.turn.signal,
         onEvent: (event) => {
           accepted();
           accepted = () => {};
@@ -144,64 +118,43 @@ export class Conversation {
     } finally {
       this.turn = null;
       this.progress.textContent = "";
-      this.element.setAttribute("aria-busy", "false");
+      this.element.ariaBusy = "false";
       for (const view of this.views.values()) view.finish();
       this.page.changed(this);
     }
     if (this.waits) await this.runClientTool(this.waits);
   }
 
-  on(event) {
-    switch (event.type) {
-      case "thread.created":
-      case "thread.updated":
-        this.update(event.thread);
-        break;
-      case "thread.item.added":
-      case "thread.item.done":
-      case "thread.item.replaced":
-        this.progress.textContent = "";
-        this.put(event.item);
-        if (event.item.type === "client_tool_call") {
-          this.waits = event.item.status === "pending" ? event.item : null;
-        }
-        break;
-      case "thread.item.updated":
-        this.views.get(event.item_id)?.update(event.update);
-        break;
-      case "thread.item.removed":
-        this.remove(event.item_id);
-        break;
-      case "progress_update":
-        this.progress.textContent = event.text;
-        break;
-      case "client_effect":
-        effects[event.name]?.(event.data);
-        break;
-      case "notice":
-        this.note([event.title, event.message].filter(Boolean).join(": "), event.level);
-        break;
-      case "error":
-        this.fail(sentenceOf(event), event.allow_retry);
-        break;
+  on({ type, thread, item, ...event }) {
+    if (thread) this.update(thread);
+    if (item) {
+      this.progress.textContent = "";
+      this.put(item);
+      if (item.type === "client_tool_call") this.waits = item.status === "pending" ? item : null;
+    }
+    if (type === "thread.item.updated") this.views.get(event.item_id)?.update(event.update);
+    if (type === "thread.item.removed") this.remove(event.item_id);
+    if (type === "progress_update") this.progress.textContent = event.text;
+    if (type === "client_effect") effects[event.name]?.(event.data);
+    if (type === "notice") {
+      this.note([event.title, event.message].filter(Boolean).join(": "), event.level);
+    }
+    if (type === "error") {
+      this.fail(event.message || "The answer failed on the server.", event.allow_retry);
     }
   }
 
-  /** Take the thread as it now stands. */
   update(thread) {
     this.thread = thread;
     this.page.changed(this);
   }
 
-  /** Show an item, in its place if it is there already. */
   put(item, where = "append") {
-    let view = this.views.get(item.id);
-    if (view) view.set(item);
-    else {
-      view = new ItemView(item, this.turns);
-      this.views.set(item.id, view);
-      this.items[where](view.element);
-    }
+    const known = this.views.get(item.id);
+    const view = known ?? new ItemView(this);
+    if (!known) this.items[where](view.element);
+    this.views.set(item.id, view);
+    view.set(item);
     return view;
   }
 
@@ -217,17 +170,12 @@ export class Conversation {
   }
 
   fail(sentence, retry = false) {
-    this.notes.append(
-      el(
-        "div",
-        { class: "note danger", role: "alert" },
-        el("p", {}, sentence),
-        retry ? button("Retry", () => this.retry()) : "",
-      ),
-    );
+    const again = retry ? button("Retry", () => this.retry()) : "";
+    const note = { class: "note danger", role: "alert" };
+    this.notes.append(el("div", note, el("p", {}, sentence), again));
   }
 
-  /** Whether this went well; if not, its sentence is shown. */
+  // Whether this went well; if not, its sentence is shown.
   async trying(what) {
     try {
       await what();

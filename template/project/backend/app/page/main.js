@@ -8,25 +8,20 @@ import { Panel } from "./panel.js";
 import { Client } from "./protocol.js";
 import { ThreadList } from "./threads.js";
 
-const CHATKIT = "chatkit";
-
 const about = await (await fetch("page/about.json")).json();
-const panel = new Panel(CHATKIT);
-const client = new Client(CHATKIT, headers, (exchange) => panel.watch(exchange));
+const panel = new Panel("chatkit");
+const client = new Client("chatkit", headers, (exchange) => panel.watch(exchange));
 const threads = new ThreadList(client, {
   open: (threadId) => (location.hash = threadId),
-  renamed: (thread) =>
-    [open, running.get(thread.id)].find((one) => one?.thread?.id === thread.id)?.update(thread),
+  renamed: (thread) => {
+    const shown = open.thread?.id === thread.id ? open : running.get(thread.id);
+    shown?.update(thread);
+  },
   deleted: (threadId) => open.thread?.id === threadId && (location.hash = ""),
-  fail,
+  trying: (what) => open.trying(what),
 });
-const page = { offers: about.offers, changed };
-const composer = new Composer(client, {
-  offers: about.offers,
-  send: (input, accepted) => open.send(input, accepted),
-  stop: () => open.stop(),
-  fail,
-});
+const page = { offers: about.offers, changed, open: () => open };
+const composer = new Composer(client, page);
 
 // The threads that are being answered go on while another is looked at.
 const running = new Map();
@@ -46,16 +41,13 @@ function changed(conversation) {
 
 function show() {
   const { thread, turn, element } = open;
-  const status = thread?.status;
-  const closed = status && status.type !== "active";
+  const { type = "active", reason } = thread?.status ?? {};
+  const closed = type === "active" ? "" : `This conversation is ${type}. ${reason ?? ""}`;
   if (find("conversation").firstChild !== element) find("conversation").replaceChildren(element);
   find("welcome").hidden = Boolean(thread || turn);
   threads.mark(thread?.id);
   document.title = thread?.title ? `${thread.title} – ${about.name}` : about.name;
-  composer.show({
-    busy: Boolean(turn),
-    closed: closed ? `This conversation is ${status.type}. ${status.reason ?? ""}` : null,
-  });
+  composer.show({ busy: Boolean(turn), closed });
 }
 
 async function follow() {
@@ -69,10 +61,6 @@ async function follow() {
   toEnd();
 }
 
-function fail(sentence) {
-  open.fail(sentence);
-}
-
 // The end of the conversation stays in sight, unless the reader has scrolled away from it.
 const scroller = find("scroller");
 let atEnd = true;
@@ -84,24 +72,25 @@ new ResizeObserver(() => atEnd && toEnd()).observe(find("conversation"));
 
 find("project").textContent = about.name;
 find("model").textContent = about.model;
-find("hint").textContent = about.hint ?? "";
-find("starters").append(
-  ...about.starters.map((text) =>
-    button(text, () => {
-      composer.text.value = text;
-      composer.submit();
-    }),
-  ),
-);
+find("hint").textContent = about.hint;
+for (const text of about.starters) {
+  const start = () => {
+    composer.text.value = text;
+    composer.submit();
+  };
+  find("starters").append(button(text, start));
+}
 find("threads").append(threads.element);
 find("new-chat").onclick = () => {
   location.hash = "";
   composer.text.focus();
 };
-find("show-threads").onclick = ({ currentTarget }) =>
-  currentTarget.setAttribute("aria-expanded", document.body.classList.toggle("threads-open"));
-find("show-panel").onclick = ({ currentTarget }) =>
-  currentTarget.setAttribute("aria-expanded", panel.toggle());
+find("show-threads").onclick = ({ currentTarget }) => {
+  currentTarget.ariaExpanded = document.body.classList.toggle("threads-open");
+};
+find("show-panel").onclick = ({ currentTarget }) => {
+  currentTarget.ariaExpanded = panel.toggle();
+};
 window.onhashchange = follow;
 await threads.load();
 await follow();

@@ -9,42 +9,33 @@ export class Panel {
   constructor(url) {
     this.url = new URL(url, location.href).href;
     this.exchanges = [];
-    this.choice = el("select", { "aria-label": "Request", onchange: () => this.choose() });
+    const onchange = () => this.show(this.exchanges[this.choice.selectedIndex]);
+    this.choice = el("select", { "aria-label": "Request", onchange });
     this.facts = el("dl");
     this.rows = el("ol");
     this.element = find("panel");
     this.draw = () => this.drawShown();
-    this.element.append(
-      el("p", { class: "row" }, this.choice, button("Copy as curl", () => this.copy())),
-      this.facts,
-      this.rows,
-    );
+    const copy = button("Copy as curl", () => this.copy());
+    this.element.append(el("p", { class: "row" }, this.choice, copy), this.facts, this.rows);
   }
 
-  /** Told by the client of each request, and again whenever it has changed. */
   watch(exchange) {
     if (!this.exchanges.includes(exchange)) {
-      this.exchanges.unshift(exchange);
-      this.exchanges.length = Math.min(this.exchanges.length, KEPT);
+      this.exchanges = [exchange, ...this.exchanges].slice(0, KEPT);
       this.choice.replaceChildren(...this.exchanges.map(({ type }) => el("option", {}, type)));
       // What the page asks by itself does not push the last turn away.
-      if (exchange.kind === "stream" || !this.shown) this.show(exchange);
+      if (exchange.streams || !this.shown) this.show(exchange);
       this.choice.selectedIndex = this.exchanges.indexOf(this.shown);
     }
     if (exchange === this.shown) beforeNextFrame(this.draw);
   }
 
-  choose() {
-    this.show(this.exchanges[this.choice.selectedIndex]);
-    this.drawShown();
-  }
-
   show(exchange) {
     this.shown = exchange;
     this.rows.replaceChildren();
+    this.drawShown();
   }
 
-  /** Show or hide the panel. */
   toggle() {
     this.element.hidden = !this.element.hidden;
     this.drawShown();
@@ -56,36 +47,31 @@ export class Panel {
     const { events, status, requestId, took } = this.shown;
     this.rows.append(...events.slice(this.rows.children.length).map(rowOf));
     const deltas = events.filter(({ data }) => data.update?.delta !== undefined);
-    const facts = {
+    const facts = Object.entries({
       status: status ?? "sent",
       "request id": requestId ?? "–",
       "first delta": ms(deltas[0]?.at),
       deltas: deltas.length,
       bytes: events.reduce((sum, { size }) => sum + size, 0),
       total: ms(took),
-    };
-    this.facts.replaceChildren(
-      ...Object.entries(facts).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
-    );
+    }).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
+    this.facts.replaceChildren(...facts);
   }
 
   async copy() {
     const { body, headers } = this.shown;
     const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-    const lines = [`curl -N ${this.url}`];
-    for (const [name, value] of Object.entries(headers)) lines.push(`-H ${quote(`${name}: ${value}`)}`);
-    lines.push(`-d ${quote(body)}`);
+    const given = Object.entries(headers).map((header) => `-H ${quote(header.join(": "))}`);
+    const lines = [`curl -N ${this.url}`, ...given, `-d ${quote(body)}`];
     await navigator.clipboard.writeText(lines.join(" \\\n  "));
   }
 }
 
-function ms(time) {
-  return time === undefined ? "–" : `${Math.round(time)} ms`;
-}
+const ms = (time) => (time === undefined ? "–" : `${Math.round(time)} ms`);
 
 function rowOf({ at, size, data }) {
   const name = data.update?.type.replace("assistant_message.", "") ?? data.type ?? "answer";
-  const cells = [`${Math.round(at)} ms`, name, `${size} B`].map((cell) => el("span", {}, cell));
+  const cells = [ms(at), name, `${size} B`].map((cell) => el("span", {}, cell));
   const fold = el("details", {}, el("summary", {}, cells));
   fold.ontoggle = () => {
     if (!fold.children[1]) fold.append(el("pre", {}, JSON.stringify(data, null, 2)));

@@ -6,14 +6,9 @@ const PAGE = 30;
 
 /** The list in the page's side. */
 export class ThreadList {
-  /**
-   * @param {import("./protocol.js").Client} client
-   * @param {object} page `open(threadId)`, `deleted(threadId)`, `renamed(thread)`, `fail(sentence)`
-   */
+  /** `page`: open(threadId), deleted(threadId), renamed(thread), trying(what). */
   constructor(client, page) {
-    this.client = client;
-    this.page = page;
-    this.rows = new Map();
+    Object.assign(this, { client, page, rows: new Map() });
     this.list = el("ul");
     this.more = button("Older chats", () => this.load(this.after), { hidden: true });
     this.element = el("div", { class: "threads" }, this.list, this.more);
@@ -30,24 +25,17 @@ export class ThreadList {
 
   /** Show a thread, in its place if it is there already. */
   put({ id, title }, where = "prepend") {
-    const shown = title || "New chat";
-    const known = this.rows.get(id);
-    if (known) {
-      known.firstChild.textContent = shown;
-      return;
+    if (!this.rows.has(id)) {
+      const row = el("li", {},
+        button("", () => this.page.open(id), { class: "thread", dir: "auto" }),
+        button("✎", () => this.rename(id), { "aria-label": "Rename", title: "Rename" }),
+        button("✕", () => this.delete(id), { "aria-label": "Delete", title: "Delete" }));
+      this.rows.set(id, row);
+      this.list[where](row);
     }
-    const row = el(
-      "li",
-      {},
-      button(shown, () => this.page.open(id), { class: "thread", dir: "auto" }),
-      button("✎", () => this.rename(id), { "aria-label": "Rename", title: "Rename" }),
-      button("✕", () => this.delete(id), { "aria-label": "Delete", title: "Delete" }),
-    );
-    this.rows.set(id, row);
-    this.list[where](row);
+    this.rows.get(id).firstChild.textContent = title || "New chat";
   }
 
-  /** Mark the thread that is open. */
   mark(threadId) {
     for (const [id, row] of this.rows) row.ariaCurrent = id === threadId ? "true" : null;
   }
@@ -64,7 +52,7 @@ export class ThreadList {
   async delete(id) {
     if (!confirm(`Delete “${this.titleOf(id)}”?`)) return;
     await this.ask("threads.delete", { thread_id: id }, () => {
-      this.rows.get(id)?.remove();
+      this.rows.get(id).remove();
       this.rows.delete(id);
       this.page.deleted(id);
     });
@@ -75,6 +63,6 @@ export class ThreadList {
   }
 
   async ask(type, params, then) {
-    await this.client.ask(type, params).then(then, (error) => this.page.fail(error.message));
+    await this.page.trying(async () => then(await this.client.ask(type, params)));
   }
 }

@@ -1,39 +1,31 @@
-// ChatKit's widgets as DOM nodes. What a widget holds may be a hostile model's: none of it becomes
+// ChatKit's widgets as elements. What a widget holds may be a hostile model's: none of it becomes
 // markup, styles are an allow-list, and nothing makes the browser ask another host.
 
-const DEEPEST = 50;
-const words = (names) => names.split(" ");
-// "a b=c" as {a: "a", b: "c"}: ChatKit's names and what they are here.
-const table = (names) => Object.fromEntries(words(names).map((name) => {
-  const [theirs, ours = theirs] = name.split("=");
-  return [theirs, ours];
-}));
-const STYLES = table("width height minWidth minHeight maxWidth maxHeight gap padding margin flex " +
-  "aspectRatio textAlign wrap=flexWrap align=alignItems justify=justifyContent weight=fontWeight " +
-  "theme=colorScheme fit=objectFit position=objectPosition radius=borderRadius " +
-  "spacing=marginBlock");
-const KEYWORDS = table("between=space-between around=space-around evenly=space-evenly " +
-  "medium=500 semibold=600");
-// All other names of "surface-" are "raised".
-const TOKENS = table("success warning danger info surface prose=text primary=text emphasis=text " +
-  "secondary=muted tertiary=muted caution=warning discovery=accent default=line subtle=line " +
-  "strong=line");
-const ICONS = table("check=✓ x=✕ close=✕ plus=+ info=ⓘ warning=⚠ calendar=▦ mail=✉ phone=✆ " +
-  "search=⌕ star=★ sparkle=✦ document=▤ user=☺ profile=☺ settings=⚙ write=✎ dot=• external=↗ " +
-  "chevron-left=‹ chevron-right=› arrow-left=← arrow-right=→");
-const SIZES = words("3xs 2xs xs sm md lg xl 2xl 3xl 4xl 5xl");
-const CLASSES = words("autoResize block flush frame italic lineThrough pill truncate");
-const VARIANTS = words("solid soft outline ghost");
-const FIELDS = "[data-name]:not([data-name=''], :disabled)";
-// What a number counts in px; 0: as it is.
-const UNITS = { flex: 0, aspectRatio: 0, gap: 4, padding: 4, margin: 4, spacing: 4 };
-const SIDES = { Top: "y", Right: "x", Bottom: "y", Left: "x" };
-// Keywords and lengths below 1000; without brackets there is no url().
-const WORDS = /^(?!.*((?<![\d.])\d{4}|\de[\d-]))[\w.%/ -]{1,40}$/i;
-const COLOUR = /^(#[\da-f]{3,8}|[a-z]+|(rgb|hsl|oklch)a?\([\d\s.,%/]+\))$/i;
+import { button, el, image } from "./dom.js";
 
-let count = 0;
-const newId = () => `widget-part-${++count}`;
+const DEEPEST = 50;
+const SIZES = "3xs 2xs xs sm md lg xl 2xl 3xl 4xl 5xl".split(" ");
+const CLASSES = "solid soft outline ghost block italic lineThrough pill truncate".split(" ");
+const KEYWORDS = {
+  between: "space-between", around: "space-around", evenly: "space-evenly",
+  medium: "500", semibold: "600",
+};
+// ChatKit's colours, by their names in style.css. All of "surface-" are "raised".
+const COLOURS = {
+  primary: "text", emphasis: "text", prose: "text", secondary: "muted", tertiary: "muted",
+  success: "success", warning: "warning", caution: "warning", danger: "danger", info: "info",
+  discovery: "accent", surface: "surface", default: "line", subtle: "line", strong: "line",
+};
+const ICONS = {
+  calendar: "▦", check: "✓", "chevron-left": "‹", "chevron-right": "›", document: "▤",
+  info: "ⓘ", mail: "✉", plus: "+", search: "⌕", star: "★", user: "☺", warning: "⚠",
+};
+// Keywords and lengths below 1000: without brackets there is no url().
+const VALUE = /^(?!.*(\d{4}|\de\d))[\w.%/ -]{1,40}$/i;
+const COLOUR = /^(#[\da-f]{3,8}|[a-z]+|(rgb|hsl)a?\([\d\s.,%/]+\))$/i;
+
+let ids = 0;
+const newId = () => `widget-part-${++ids}`;
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 // An object is no text: as a string {"toString": 1} would throw.
 const text = (value) => (["string", "number"].includes(typeof value) ? String(value) : "");
@@ -41,13 +33,15 @@ const only = (pattern, value) => (pattern.test(text(value)) ? text(value) : "");
 const list = (value) => (Array.isArray(value) ? value.filter(isObject) : []);
 const get = (object, key) => (Object.hasOwn(object, text(key)) ? object[text(key)] : undefined);
 
-// make("p.big.red", { id: "x" }, "Hello")
-function make(kind, properties, ...children) {
-  const [tag, ...classes] = kind.split(".");
-  const node = document.createElement(tag);
-  node.classList.add(...classes);
-  Object.assign(node, properties).append(...children);
-  return node;
+const css = (value, unit = 1) => (typeof value === "number"
+  ? `${Math.min(value * unit, 999)}px`
+  : get(KEYWORDS, value) ?? only(VALUE, value));
+
+// In steps of 4 px, for all sides or by side.
+function spacing(value) {
+  if (!isObject(value)) return css(value, 4);
+  const { x = 0, y = 0, top = y, right = x, bottom = y, left = x } = value;
+  return [top, right, bottom, left].map((side) => css(side, 4)).join(" ");
 }
 
 function colour(value) {
@@ -55,82 +49,58 @@ function colour(value) {
     const [light, dark] = [value.light, value.dark].map((one) => colour(text(one)));
     return light && dark && `light-dark(${light}, ${dark})`;
   }
-  const token = get(TOKENS, value) ?? (text(value).startsWith("surface-") && "raised");
-  if (token) return `var(--${token})`;
-  const [, hue, shade] = /^([a-z]+)-(\d{2,3})$/.exec(text(value)) ?? [];
-  if (!hue) return only(COLOUR, value);
-  const mix = `${shade < 500 ? "white" : "black"} ${Math.abs(shade - 500) / 5.5}%`;
-  return `color-mix(in oklab, ${hue}, ${mix})`;
+  const ours = text(value).startsWith("surface-") ? "raised" : get(COLOURS, value);
+  return ours ? `var(--${ours})` : only(COLOUR, value);
 }
 
 function border(value) {
   const { size, style, color } = isObject(value) ? value : { size: value };
-  if (!only(/^\d\d?$/, size)) return "";
-  return `${size}px ${only(WORDS, style) || "solid"} ${colour(color) || "var(--line)"}`;
+  return css(size) && `${css(size)} ${css(style) || "solid"} ${colour(color) || "var(--line)"}`;
 }
 
-function spread(style, property, value, css) {
-  if (!isObject(value) || "size" in value) style[property] = css(value);
-  else for (const [side, axis] of Object.entries(SIDES)) {
-    style[property + side] = css(value[side.toLowerCase()] ?? value[axis]);
-  }
-}
-
-// Every component may have every property: their names do not collide.
-function dress(node, c) {
-  const { style } = node;
-  const { size, minSize, maxSize } = c;
-  const widths = { width: size, minWidth: minSize, maxWidth: maxSize };
-  const all = { ...widths, height: size, minHeight: minSize, maxHeight: maxSize, ...c };
-  for (const [name, property] of Object.entries(STYLES)) {
-    const unit = UNITS[name] ?? 1;
-    spread(style, property, all[name], (value) => (unit && typeof value === "number"
-      ? `${Math.min(value * unit, 999)}px` : get(KEYWORDS, value) ?? only(WORDS, value)));
-  }
-  spread(style, "border", c.border, border);
+// Every component may have every property.
+function dress({ classList, style }, c) {
+  const { align, fit, flex, justify, radius, size, minSize, maxSize, theme, weight, wrap } = c;
+  const { width = size, minWidth = minSize, maxWidth = maxSize } = c;
+  const { height = size, minHeight = minSize, maxHeight = maxSize, textAlign } = c;
+  const plain = {
+    width, height, minWidth, minHeight, maxWidth, maxHeight, textAlign, flex: text(flex),
+    alignItems: align, justifyContent: justify, flexWrap: wrap, fontWeight: weight,
+    objectFit: fit, colorScheme: theme, borderRadius: radius === "full" ? 500 : radius,
+  };
+  for (const [name, value] of Object.entries(plain)) style[name] = css(value);
+  for (const name of ["gap", "padding", "margin"]) style[name] = spacing(c[name]);
+  style.border = border(c.border);
   style.background = colour(c.background);
   style.setProperty("--tone", colour(c.color));
-  style.setProperty("--most", only(/^\d+$/, c.maxLines ?? c.maxRows));
-  style.setProperty("--least", only(/^\d\d?$/, c.minLines));
+  style.setProperty("--most", only(/^\d+$/, c.maxLines));
   if (SIZES.includes(size)) style.setProperty("--step", SIZES.indexOf(size));
-  const radius = c.radius === "full" ? 500 : SIZES.indexOf(c.radius) * 2;
-  if (radius >= 0) style.borderRadius = `${radius}px`;
-  if (VARIANTS.includes(c.variant)) node.classList.add(c.variant);
-  for (const name of CLASSES) node.classList.toggle(name, c[name] === true);
+  if (SIZES.includes(radius)) style.borderRadius = `${SIZES.indexOf(radius) * 2}px`;
+  const classes = CLASSES.filter((name) => c.variant === name || c[name] === true);
+  classList.add(...classes);
 }
 
-function icon(given) {
-  const name = text(given).replace(/^\w+:/, "");
-  const sign = get(ICONS, name) ?? get(ICONS, name.split("-")[0]);
-  return make("span.icon", { ariaHidden: "true" }, sign ? `${sign}\uFE0E` : "");
+function icon(name) {
+  const sign = get(ICONS, name);
+  return sign ? el("span", { class: "icon", "aria-hidden": "true" }, `${sign}\uFE0E`) : "";
 }
 
-const isValid = (form) =>
-  [...form.querySelectorAll("input, select, textarea")].every((field) => field.reportValidity());
+const NAMED = "[data-name]:not(:disabled)";
 
-function watch(w, form, action) {
-  form.noValidate = true;
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (isValid(form)) w.send(action, form, "container");
-  });
-  return form;
-}
-
-// Without a `name`: one like "submit" would hide the form's own property.
-function field(w, node, c) {
-  node.dataset.name = text(c.name);
-  node.ariaLabel = text(c.ariaLabel ?? c.label ?? c.placeholder ?? c.name);
-  node.autocomplete = text(c.autoComplete) || "off";
-  for (const name of ["disabled", "required"]) node[name] = c[name] === true;
-  for (const name of ["defaultValue", "max", "min", "pattern", "placeholder", "rows"]) {
-    const value = text(c[name]);
-    if (value) node[name] = node.type === "date" ? value.slice(0, 10) : value;
-  }
-  node.addEventListener("change", () => {
-    if (isObject(c.onChangeAction) && node.reportValidity()) w.send(c.onChangeAction, node, "none");
-  });
-  return node;
+// A field's name is its data-name: a `name` like "submit" would hide the form's own property.
+function field(w, c, tag, properties, ...children) {
+  const onchange = ({ currentTarget: node }) =>
+    node.reportValidity() && w.send(c.onChangeAction, node, "none");
+  return el(tag, {
+    "data-name": c.name,
+    "aria-label": c.ariaLabel ?? c.label ?? c.placeholder ?? c.name,
+    placeholder: c.placeholder,
+    pattern: c.pattern,
+    disabled: c.disabled,
+    required: c.required,
+    onchange,
+    ...properties,
+  }, ...children);
 }
 
 function valueOf(node) {
@@ -138,337 +108,303 @@ function valueOf(node) {
   return node.type === "fieldset" ? node.querySelector(":checked")?.value ?? "" : node.value;
 }
 
-// ChatKit's rules: "todo.title" goes to payload.todo.title; what is there already stays.
-function fill(payload, fields) {
+// The payload with the values: "todo.title" goes to payload.todo.title; what is there stays.
+function filled(payload, fields) {
   if (!fields.length || !isObject(payload ?? {})) return payload ?? null;
-  const filled = structuredClone(payload ?? {});
+  const all = structuredClone(payload ?? {});
   for (const node of fields) {
     const path = node.dataset.name.split(".");
     const last = path.pop();
     const step = (at, part) => isObject(at) && (get(at, part) ?? (at[part] = {}));
-    const place = path.reduce(step, filled);
+    const place = path.reduce(step, all);
     if (isObject(place) && !Object.hasOwn(place, last)) place[last] = valueOf(node);
-    else console.warn(`Left out, as the payload has it already: ${node.dataset.name}`);
   }
-  return filled;
+  return all;
 }
 
-// How to draw each type: (widget, component, depth) => node.
+// How each type is drawn: (widget, component, depth) => element.
 
-const shown = (kind) => (w, c) => make(kind, {}, text(c.value ?? c.label));
+const shown = (tag, name) => (w, c) => el(tag, { class: name }, text(c.value ?? c.label));
 
 // Also for what is unknown: its texts and children.
 function box(w, c, depth, tag = "div") {
   const kind = c.direction === "row" || /(Row|Item)$/.test(text(c.type)) ? "row" : "col";
   const texts = [c.value, c.label, c.title, c.text].map(text).filter(Boolean);
-  const lines = texts.map((one) => make("p", {}, one));
-  return make(`${tag}.${kind}`, {}, ...lines, ...w.children(c, depth));
+  return el(tag, { class: kind }, texts.map((one) => el("p", {}, one)), w.children(c, depth));
 }
 
-const input = (tag, given) => (w, c) => {
-  const type = given ?? (only(/^(number|email|password|tel|url)$/, c.inputType) || "text");
-  return field(w, make(`${tag}.field`, tag === "input" ? { type } : {}), c);
-};
+function form(w, c, depth) {
+  const node = box(w, c, depth, "form");
+  node.onsubmit = (event) => {
+    event.preventDefault();
+    w.send(c.onSubmitAction, node, "container");
+  };
+  return node;
+}
+
+const status = ({ status: given }) =>
+  isObject(given) ? el("p", { class: "status" }, icon(given.icon), text(given.text)) : "";
 
 const DRAW = {
-  Badge: shown("span.badge.tone"),
-  Caption: shown("p.caption"),
+  Badge: shown("span", "badge soft"),
+  Caption: shown("p", "caption"),
   Title: shown("h3"),
-  Input: input("input"),
-  Textarea: input("textarea"),
-  DatePicker: input("input", "date"),
-  Icon: (w, c) => icon(c.name),
-  Divider: () => make("hr"),
-  Spacer: () => make("div.spacer"),
-  Form: (w, c, depth) => watch(w, box(w, c, depth, "form"), c.onSubmitAction),
-  ListViewItem: (w, c, depth) => Object.assign(box(w, c, depth), { role: "listitem" }),
+  Divider: () => el("hr"),
+  Spacer: () => el("div", { class: "spacer" }),
+  Icon: (w, c) => el("span", {}, icon(c.name)),
+  Image: (w, c) => el("span", { class: "image" }, image(text(c.src), text(c.alt))),
+  Form: form,
 
   Text(w, c) {
-    if (!isObject(c.editable)) return shown("p.text")(w, c);
-    const tag = Number(text(c.minLines)) > 1 || text(c.value).includes("\n") ? "textarea" : "input";
-    return input(tag, "text")(w, { ...c.editable, defaultValue: c.value });
-  },
-
-  Markdown(w, c) {
-    const node = make("div");
-    const markdown = { view: w.markdown(node), value: text(c.value) };
-    markdown.view.set(markdown.value);
-    w.views.set(node, markdown);
+    if (isObject(c.editable)) {
+      const type = text(c.value).includes("\n") ? "Textarea" : "Input";
+      return w.draw({ ...c.editable, type, defaultValue: c.value });
+    }
+    const node = shown("p")(w, c);
+    w.streams.set(node, (delta) => node.lastChild.appendData(delta));
     return node;
   },
 
-  Label(w, c) {
-    const node = shown("label.label")(w, c);
-    node.dataset.for = text(c.fieldName);
+  Markdown(w, c) {
+    const node = el("div");
+    const view = w.markdown(node);
+    let value = text(c.value);
+    view.set(value);
+    w.streams.set(node, (delta) => view.set((value += delta)));
     return node;
   },
 
   Card(w, c, depth) {
-    const form = c.asForm === true;
-    const body = box(w, { children: c.children }, depth, form ? "form" : "div");
+    const draw = c.asForm === true ? form : box;
+    const body = draw(w, { children: c.children }, depth);
     const foot = ["cancel", "confirm"].filter((key) => isObject(c[key])).map((key) => w.draw({
-      type: "Button", label: c[key].label, onClickAction: c[key].action,
-      submit: form && key === "confirm", style: key === "confirm" ? "primary" : "secondary",
-    }, depth));
-    if (foot.length) body.append(make("div.row.foot", {}, ...foot));
-    if (form) watch(w, body);
-    return make("section.card", {}, status(c), body);
+      type: "Button",
+      label: c[key].label,
+      onClickAction: c[key].action,
+      submit: draw === form && key === "confirm",
+      style: key === "confirm" ? "primary" : "secondary",
+    }));
+    if (foot.length) body.append(el("div", { class: "row foot" }, foot));
+    return el("section", { class: "card" }, status(c), body);
   },
 
   ListView(w, c, depth) {
-    const rows = w.children(c, depth).map((row) => (row.role ? row : make("div", {}, row)));
     const limit = c.limit === "auto" ? 5 : Number(only(/^[1-9]\d*$/, c.limit)) || Infinity;
-    rows.forEach((row, at) => {
-      row.role = "listitem";
-      row.hidden = !w.expanded && at >= limit;
+    const rows = w.children(c, depth).map((row) => el("li", {}, row));
+    if (!w.expanded) for (const row of rows.slice(limit)) row.hidden = true;
+    const more = button("Show more", () => {
+      w.expanded = true;
+      for (const row of rows) row.hidden = false;
+      rows[limit].tabIndex = -1;
+      rows[limit].focus();
+      more.remove();
     });
-    const items = make("div.list", { role: "list" }, ...rows);
-    const more = make("button.control.tone", { type: "button" }, "Show more");
-    more.hidden = !rows.at(-1)?.hidden;
-    more.addEventListener("click", () => {
-      w.expanded = more.hidden = true;
-      const rest = [...items.children].filter((row) => row.hidden);
-      for (const row of rest) row.hidden = false;
-      rest[0].tabIndex = -1;
-      rest[0].focus();
-    });
-    return make("section", {}, status(c), items, more);
+    const all = el("ul", { class: "list" }, rows);
+    return el("section", {}, status(c), all, rows.at(-1)?.hidden ? more : "");
   },
 
   Button(w, c) {
-    const [start, end] = [icon(c.iconStart), icon(c.iconEnd)];
-    const ariaLabel = text(c.label) || text(c.iconStart ?? c.iconEnd).replace(/^\w+:/, "");
-    const label = c.label || !(start.textContent + end.textContent) ? ariaLabel : "";
-    const [type, style] = c.submit === true ? ["submit", "primary"] : ["button"];
-    const node = make("button.control.tone", { ariaLabel, type }, start, label, end);
-    node.disabled = c.disabled === true;
-    if ((c.style ?? style) === "primary") {
-      node.classList.add("primary", VARIANTS.includes(c.variant) ? c.variant : "solid");
-    }
-    node.addEventListener("click", (event) => {
-      const form = c.submit === true && node.form;
-      // A submit button's own action stands for the form's, like HTML's `formaction`.
-      if (form && !isObject(c.onClickAction)) return;
+    const submit = c.submit === true;
+    const name = text(c.label) || text(c.iconStart ?? c.iconEnd);
+    const content = [icon(c.iconStart), text(c.label), icon(c.iconEnd)].filter(Boolean);
+    const onclick = (event) => {
+      // A submit button's own action stands for the form's, if all fields are valid.
+      if (submit && node.form && !(isObject(c.onClickAction) && node.form.checkValidity())) return;
       event.preventDefault();
-      if (form && !isValid(form)) return;
       w.send(c.onClickAction, node, node.closest(".foot") ? "container" : "self");
+    };
+    const node = button(content.length ? content : name, onclick, {
+      type: submit ? "submit" : "button",
+      class: (c.style ? c.style === "primary" : submit) && "primary",
+      "aria-label": name,
+      disabled: c.disabled,
     });
     return node;
   },
 
-  Image(w, c) {
-    const alt = text(c.alt);
-    const url = text(c.src) && URL.parse(text(c.src), document.baseURI);
-    if (url?.origin === location.origin || /^data:image\//i.test(url?.href)) {
-      return make("span.image", {}, make("img", { src: url.href, alt }));
-    }
-    if (!/^https?:$/.test(url?.protocol)) return make("p", {}, alt);
-    const link = { href: url.href, target: "_blank", rel: "noopener noreferrer" };
-    return make("a", link, `${alt || "Image"} (${url.host})`);
+  Label: (w, c) => el("label", { "data-for": c.fieldName }, text(c.value)),
+
+  Input(w, c) {
+    const type = only(/^(number|email|password|tel|url)$/, c.inputType) || "text";
+    return field(w, c, "input", { type, value: c.defaultValue });
+  },
+
+  Textarea: (w, c) => field(w, c, "textarea", { rows: c.rows }, text(c.defaultValue)),
+
+  DatePicker(w, c) {
+    const [value, min, max] = [c.defaultValue, c.min, c.max].map((day) => text(day).slice(0, 10));
+    return field(w, c, "input", { type: "date", value, min, max });
   },
 
   Checkbox(w, c) {
-    const node = make("input", { type: "checkbox", defaultChecked: c.defaultChecked === true });
-    return make("label.check", {}, field(w, node, c), text(c.label));
+    const node = field(w, c, "input", { type: "checkbox", checked: c.defaultChecked });
+    return el("label", { class: "check" }, node, text(c.label));
   },
 
   RadioGroup(w, c) {
     const name = newId();
     const options = list(c.options).map(({ value, label, disabled }) => {
-      const radio = make("input", {
-        type: "radio", name, value: text(value), defaultChecked: value === c.defaultValue,
-        disabled: disabled === true, required: c.required === true,
-      });
-      return make("label.check", {}, radio, text(label));
+      const state = { checked: value === c.defaultValue, disabled, required: c.required };
+      const radio = el("input", { type: "radio", name, value: text(value), ...state });
+      return el("label", { class: "check" }, radio, text(label));
     });
-    const kind = c.direction === "col" ? "col" : "row";
-    return field(w, make(`fieldset.${kind}`, {}, ...options), c);
+    return field(w, c, "fieldset", { class: c.direction === "col" ? "col" : "row" }, options);
   },
 
   Select(w, c) {
-    const given = list(c.options).filter(({ value }) => value === c.defaultValue);
     const none = { value: "", label: c.placeholder, disabled: c.clearable !== true };
-    const options = [none, ...list(c.options)].map((one) => make("option", {
-      value: text(one.value), disabled: one.disabled === true,
-      defaultSelected: one === (given[0] ?? none),
-    }, [one.label, one.description].map(text).filter(Boolean).join(" – ")));
-    return field(w, make("select.field", {}, ...options), c);
+    const chosen = list(c.options).find(({ value }) => value === c.defaultValue) ?? none;
+    const options = [none, ...list(c.options)].map((one) => {
+      const state = { disabled: one.disabled, selected: one === chosen };
+      return el("option", { value: text(one.value), ...state }, text(one.label));
+    });
+    return field(w, c, "select", {}, options);
   },
 
   Chart(w, c) {
     const axis = isObject(c.xAxis) ? c.xAxis : { dataKey: c.xAxis };
-    const [rows, series] = [list(c.data), list(c.series)];
-    const size = (row, { dataKey }) => Math.abs(Number(text(get(row, dataKey)))) || 0;
-    const sizes = rows.flatMap((row) => series.map((one) => size(row, one)));
-    const most = sizes.reduce((a, b) => Math.max(a, b), 0) || 1;
-    const head = (scope, label) => make("th", { scope }, text(label));
-    const cell = (row, one) => {
-      const value = get(row, one.dataKey);
-      const node = make("td", {}, Number.isFinite(value) ? value.toLocaleString() : text(value));
-      node.style.setProperty("--share", size(row, one) / most);
-      node.style.setProperty("--tone", colour(one.color));
-      return node;
-    };
-    const line = (row) => {
-      const x = get(row, axis.dataKey);
-      const cells = series.map((one) => cell(row, one));
-      return make("tr", {}, head("row", get(axis.labels ?? {}, x) ?? x), ...cells);
-    };
+    const series = list(c.series);
     const [x, ...names] = [axis, ...series].map((one) => text(one.label) || text(one.dataKey));
-    return make("div.chart", {}, make("table", {},
-      make("caption", {}, `${names.join(", ")} by ${x}`),
-      make("thead", {}, make("tr", {}, ...[x, ...names].map((name) => head("col", name)))),
-      make("tbody", {}, ...rows.map(line))));
+    const rows = list(c.data).map((row) => {
+      const at = get(row, axis.dataKey);
+      const head = el("th", { scope: "row" }, text(get(axis.labels ?? {}, at) ?? at));
+      return el("tr", {}, head, series.map((one) => el("td", {}, text(get(row, one.dataKey)))));
+    });
+    return el("table", {},
+      el("caption", {}, `${names.join(", ")} by ${x}`),
+      el("tr", {}, [x, ...names].map((name) => el("th", { scope: "col" }, name))),
+      rows);
   },
 };
 
-const status = ({ status: s }) => (isObject(s) && text(s.text)
-  ? make("p.status", {}, icon(s.icon), text(s.text)) : "");
-
 // A button over the whole, so that what is in it keeps its roles; its controls lie above.
-function makeClickable(w, node, c) {
-  const button = make("button.cover", { type: "button" });
-  button.setAttribute("aria-labelledby", (node.id ||= newId()));
-  button.addEventListener("click", () => w.send(c.onClickAction, button, "self"));
+function makeClickable(w, node, { onClickAction }) {
+  const cover = button("", () => w.send(onClickAction, cover, "self"), { class: "cover" });
+  cover.setAttribute("aria-labelledby", (node.id ||= newId()));
   node.classList.add("clickable");
-  node.prepend(button);
+  node.prepend(cover);
 }
 
-function setBusy(node, busy) {
-  node.ariaBusy = busy ? "true" : null;
-  node["disabled" in node ? "disabled" : "inert"] = busy;
+// After a redraw: what was typed, the focus and the caret.
+function inherit(old, fresh, focused) {
+  const { ariaBusy, ariaDisabled, value, checked, selectionStart, selectionEnd } = old;
+  Object.assign(fresh, { ariaBusy, ariaDisabled });
+  if ("touched" in old.dataset) {
+    Object.assign(fresh, { value, checked });
+    if (fresh.selectedIndex < 0) fresh.value = ""; // That option is gone.
+    fresh.dataset.touched = "";
+  }
+  if (focused) fresh.focus({ preventScroll: true });
+  if (focused && selectionEnd >= 0) fresh.setSelectionRange?.(selectionStart, selectionEnd);
 }
 
 /** A drawn widget. */
 export class Widget {
   /**
-   * @param {object} root the widget's root component as JSON
-   * @param {(action: {type: string, payload: any, handler: "server"|"client",
-   *   loadingBehavior: string, streaming: boolean}) => Promise<void>} act takes an action with
-   *   the form's values in its payload; the promise ends when the action has been handled
+   * @param {object} root the widget's root component
+   * @param {(action: object) => Promise<void>} act handles an action, whose payload has the values
    * @param {(target: HTMLElement) => {set(text: string): void}} markdown makes a Markdown view
    */
   constructor(root, act, markdown) {
-    // `views`: the Markdown of a node; `heirs`: what a redraw has put in a control's place.
-    Object.assign(this, { act, markdown, views: new WeakMap(), heirs: new WeakMap() });
-    this.element = make("div.widget");
-    this.element.addEventListener("input", ({ target }) => { target.dataset.touched = ""; });
+    // `streams`: how an element's text grows.
+    Object.assign(this, { act, markdown, streams: new WeakMap() });
+    this.element = el("div", { class: "widget" });
+    this.element.oninput = ({ target }) => (target.dataset.touched = "");
     this.setRoot(root);
   }
 
   /** Replaces everything but what a person has entered. */
   setRoot(root) {
-    this.redraw(() => this.element.replaceChildren(this.draw(root, 1)));
+    this.redraw(() => this.element.replaceChildren(this.draw(root)));
   }
 
   /** Replaces the component with this id. */
   setComponent(id, component) {
     const old = this.find(id);
     if (!old) return;
-    this.redraw(() => {
-      const fresh = this.draw(component, Number(old.dataset.depth));
-      fresh.dataset.id = id;
-      fresh.hidden = old.hidden;
-      old.replaceWith(fresh);
-    });
+    const fresh = this.draw(component, Number(old.dataset.depth));
+    fresh.dataset.id = id;
+    this.redraw(() => old.replaceWith(fresh));
   }
 
   /** Adds to the value of the Text or Markdown with this id. */
-  appendText(id, delta, done) {
-    const node = this.find(id);
-    const markdown = this.views.get(node);
-    if (markdown) markdown.view.set(markdown.value += text(delta));
-    else if (node?.matches(".text")) node.lastChild.appendData(text(delta));
-    if (done) node?.removeAttribute("aria-busy");
+  appendText(id, delta) {
+    this.streams.get(this.find(id))?.(text(delta));
   }
 
   find(id) {
     return this.element.querySelector(`[data-id="${CSS.escape(text(id))}"]`);
   }
 
-  draw(component, depth) {
-    if (depth > DEEPEST) return make("p", {}, "…");
+  draw(component, depth = 1) {
+    if (depth > DEEPEST) return el("p", {}, "…");
     const rest = Array.isArray(component) ? { children: component } : { value: component };
     const c = isObject(component) ? component : rest;
     const node = (get(DRAW, c.type) ?? box)(this, c, depth);
     dress(node, c);
     node.dataset.depth = depth;
-    node.dataset.key = `${text(c.key)} ${text(c.id ?? c.onClickAction?.type)}`;
+    node.dataset.key = [c.key, c.name ?? c.id ?? c.onClickAction?.type].map(text);
     if (text(c.id)) node.dataset.id = c.id;
-    if (c.streaming === true && !("disabled" in node)) node.ariaBusy = "true";
     if (isObject(c.onClickAction) && c.type !== "Button") makeClickable(this, node, c);
     return node;
   }
 
   children(c, depth) {
-    const all = [c.children].flat().filter((child) => (child ?? "") !== "");
+    const all = [c.children ?? []].flat();
     return all.map((child) => this.draw(child, depth + 1));
-  }
-
-  // Each control by what it keeps across redraws; a number tells equals apart.
-  controls() {
-    const seen = {};
-    const all = this.element.querySelectorAll("a, button, fieldset, form, input, select, textarea");
-    return new Map([...all].map((node) => {
-      const { key } = node.closest("[data-key]").dataset;
-      const name = node.closest("[data-name]")?.dataset.name;
-      const known = [node.tagName, key, name, node.type === "radio" && node.value].join();
-      seen[known] = (seen[known] ?? 0) + 1;
-      return [`${known} ${seen[known]}`, node];
-    }));
   }
 
   redraw(change) {
     const before = this.controls();
     const focused = document.activeElement;
     change();
-    for (const label of this.element.querySelectorAll("label[data-for]")) {
-      const scope = label.closest("form") ?? this.element;
-      const target = scope.querySelector(`[data-name="${CSS.escape(label.dataset.for)}"]`);
-      target?.setAttribute("aria-labelledby", (label.id ||= newId()));
-      if (target) label.htmlFor = target.id ||= newId();
-    }
+    for (const label of this.element.querySelectorAll("[data-for]")) this.bind(label);
     const after = this.controls();
-    for (const [key, old] of before) {
-      const fresh = after.get(key);
-      if (fresh && fresh !== old) this.replace(old, fresh, old === focused);
+    for (const [key, nodes] of before) {
+      nodes.forEach((old, index) => {
+        const fresh = after.get(key)?.[index];
+        if (fresh && fresh !== old) inherit(old, fresh, old === focused);
+      });
     }
   }
 
-  replace(old, fresh, focused) {
-    this.heirs.set(old, fresh);
-    if (old.ariaBusy && !fresh.disabled) setBusy(fresh, true);
-    if ("touched" in old.dataset) {
-      const { value } = fresh;
-      Object.assign(fresh, { value: old.value, checked: old.checked });
-      if (fresh.selectedIndex < 0) fresh.value = value; // That option is gone.
-      fresh.dataset.touched = "";
-    }
-    if (!focused) return;
-    fresh.focus({ preventScroll: true });
-    if (old.selectionEnd >= 0) fresh.setSelectionRange?.(old.selectionStart, old.selectionEnd);
+  // The controls by what they are, which they keep across redraws.
+  controls() {
+    const all = this.element.querySelectorAll("button, fieldset, form, input, select, textarea");
+    return Map.groupBy(all, (node) => {
+      const { key } = node.closest("[data-key]").dataset;
+      return [node.tagName, key, node.type === "radio" && node.value].join();
+    });
   }
 
-  latest(node) {
-    return this.heirs.has(node) ? this.latest(this.heirs.get(node)) : node;
+  bind(label) {
+    const scope = label.closest("form") ?? this.element;
+    const target = scope.querySelector(`[data-name="${CSS.escape(label.dataset.for)}"]`);
+    if (!target) return;
+    label.htmlFor = target.id ||= newId();
+    target.setAttribute("aria-labelledby", (label.id ||= newId()));
   }
 
   async send(action, from, auto) {
-    if (!isObject(action) || !text(action.type) || this.element.inert || from.ariaBusy) return;
-    const form = from.closest("form");
-    const fields = form ? [...form.querySelectorAll(FIELDS)] : [from];
-    const payload = fill(action.payload, fields.filter((one) => one.matches(FIELDS)));
-    const defaults = { handler: "server", loadingBehavior: "auto", streaming: true };
-    const sent = { ...defaults, ...action, payload };
+    if (this.waits || !isObject(action) || !text(action.type)) return;
+    const fields = from.closest("form")?.querySelectorAll(NAMED) ?? [from];
+    const payload = filled(action.payload, [...fields].filter((one) => one.matches(NAMED)));
+    const sent = {
+      handler: "server", loadingBehavior: "auto", streaming: true, ...action, payload,
+    };
     const loading = sent.loadingBehavior === "auto" ? auto : sent.loadingBehavior;
-    const part = get({ self: from, container: this.element }, loading);
-    const focused = document.activeElement;
-    if (part) setBusy(part, true);
-    // Whoever acts tells of a failure; here the part only has to work again.
-    try { await this.act(sent); } catch { /* see above */ }
-    if (part && this.latest(part).ariaBusy) setBusy(this.latest(part), false);
-    if (document.activeElement === document.body && this.element.contains(this.latest(focused))) {
-      this.latest(focused).focus({ preventScroll: true });
+    const busy = get({ self: from, container: this.element }, loading);
+    // Not `disabled`, which would lose the focus.
+    if (busy) this.waits = busy.ariaBusy = busy.ariaDisabled = "true";
+    try {
+      await this.act(sent);
+    } catch {
+      // Whoever acts tells of it; here the part only has to work again.
+    }
+    if (!busy) return;
+    this.waits = false;
+    for (const node of [this.element, ...this.element.querySelectorAll("[aria-busy]")]) {
+      node.ariaBusy = node.ariaDisabled = null;
     }
   }
 }
