@@ -1,123 +1,106 @@
 // Where a message is written: text, tags, attachments, the model that shall answer.
 
-import { button, el, find } from "./dom.js";
+import { here } from "./conversation.js";
+import { button, el, find, onSubmit } from "./dom.js";
 import { searchTags } from "./handlers.js";
+import { about, ask } from "./protocol.js";
+import { authorization } from "./signin.js";
 
-/** The form below the conversation. */
-export class Composer {
-  /** `page`: open(), the conversation that is shown; offers: attachments and models. */
-  constructor(client, page) {
-    Object.assign(this, { client, page, files: [], tags: [], text: find("text") });
-    find("composer").onsubmit = (event) => {
-      event.preventDefault();
-      if (this.busy) page.open().stop();
-      else this.submit();
-    };
-    this.text.onkeydown = (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      if (!this.busy) this.submit();
-    };
-    this.text.oninput = () => this.offerTags();
-    const { models, attachments } = page.offers;
-    if (models.length) {
-      const options = models.map((name) => el("option", {}, name));
-      this.model = el("select", { "aria-label": "Model" }, options);
-      find("options").append(this.model);
-    }
-    if (attachments) this.takeFiles();
-  }
+const { models, attachments } = about.offers;
+const send = find("send");
+const text = find("text");
+const model = el("select", { "aria-label": "Model" }, models.map((name) => el("option", name)));
+const picker = el("input", { type: "file", multiple: true, hidden: true });
+let busy;
+let files = [];
+let tags = [];
 
-  /** `busy`: an answer is under way; `closed`: why nothing can be written. */
-  show({ busy, closed }) {
-    this.busy = busy;
-    find("send").textContent = busy ? "Stop" : "Send";
-    find("send").disabled = this.text.disabled = Boolean(closed);
-    this.text.placeholder = closed || "Write a message";
-  }
+if (models.length) find("options").append(model);
+if (attachments) find("options").append(picker, button("Attach", () => picker.click()));
+find("composer").onsubmit = onSubmit(() => (busy ? here.open.stop() : submit()));
+// False: the second click of two does nothing, instead of stopping what the first has sent.
+send.onclick = ({ detail }) => detail < 2;
+text.oninput = offerTags;
+text.onkeydown = (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  if (!busy) submit();
+};
+picker.onchange = async () => {
+  for (const file of picker.files) await here.open.trying(() => upload(file));
+  picker.value = "";
+};
 
-  async submit() {
-    const text = this.text.value.trim();
-    if (!text && !this.files.length) return;
-    const input = {
-      content: this.contentOf(text),
-      attachments: this.files.map(({ id }) => id),
-      inference_options: { model: this.model?.value },
-    };
-    await this.page.open().send(input, () => {
-      this.text.value = "";
-      this.files = [];
-      this.tags = [];
-      this.drawFiles();
+/** `turn`: the answer under way, if any; `closed`: why nothing can be written. */
+export function showComposer(turn, closed) {
+  busy = turn;
+  send.textContent = busy ? "Stop" : "Send";
+  send.disabled = text.disabled = Boolean(closed);
+  text.placeholder = closed || "Write a message";
+}
+
+export function submit(said = text.value) {
+  if (!said.trim() && !files.length) return;
+  const input = {
+    content: contentOf(said.trim()),
+    attachments: files.map(({ id }) => id),
+    inference_options: { model: model.value || undefined },
+  };
+  here.open.send(input, () => {
+    text.value = "";
+    tags = [];
+    drawFiles([]);
+  });
+}
+
+// The text with its tags cut out as parts of their own.
+function contentOf(said) {
+  let parts = [{ type: "input_text", text: said }];
+  for (const { id, text: name, data = {}, group } of tags) {
+    parts = parts.flatMap((part) => {
+      const at = part.type === "input_text" ? part.text.indexOf(`@${name}`) : -1;
+      if (at < 0) return part;
+      const before = { ...part, text: part.text.slice(0, at) };
+      const after = { ...part, text: part.text.slice(at + name.length + 1) };
+      return [before, { type: "input_tag", id, text: name, data, group }, after];
     });
   }
+  return parts.filter((part) => part.text);
+}
 
-  // The text with its tags cut out as parts of their own.
-  contentOf(text) {
-    let parts = [{ type: "input_text", text }];
-    for (const { id, text: name, data = {}, group } of this.tags) {
-      parts = parts.flatMap((part) => {
-        const at = part.type === "input_text" ? part.text.indexOf(`@${name}`) : -1;
-        if (at < 0) return part;
-        const before = { ...part, text: part.text.slice(0, at) };
-        const after = { ...part, text: part.text.slice(at + name.length + 1) };
-        return [before, { type: "input_tag", id, text: name, data, group }, after];
-      });
-    }
-    return parts.filter((part) => part.text);
+async function offerTags() {
+  const { value, selectionStart: at } = text;
+  const begun = /(?:^|\s)@(\S*)$/.exec(value.slice(0, at));
+  const found = begun && searchTags ? await searchTags(begun[1]) : [];
+  find("tags").replaceChildren(...found.map((tag) => button(tag.text, () => {
+    text.setRangeText(`@${tag.text} `, at - begun[1].length - 1, at, "end");
+    tags.push(tag);
+    find("tags").replaceChildren();
+    text.focus();
+  })));
+}
+
+async function upload(file) {
+  const { name, size, type } = file;
+  const params = { name, size, mime_type: type || "application/octet-stream" };
+  const attachment = await ask("attachments.create", params);
+  if (attachment.upload_descriptor) {
+    const { url, method, headers } = attachment.upload_descriptor;
+    const given = { ...authorization(url), ...headers };
+    const sent = await fetch(url, { method, headers: given, body: file });
+    if (!sent.ok) throw new Error(`${name} could not be uploaded.`);
   }
+  drawFiles([...files, attachment]);
+}
 
-  async offerTags() {
-    if (!searchTags) return;
-    const { value, selectionStart: at } = this.text;
-    const begun = /(?:^|\s)@(\S*)$/.exec(value.slice(0, at));
-    const found = begun ? await searchTags(begun[1]) : [];
-    const offers = found.map((tag) => button(tag.text, () => {
-      this.text.setRangeText(`@${tag.text} `, at - begun[1].length - 1, at, "end");
-      this.tags.push(tag);
-      find("tags").replaceChildren();
-      this.text.focus();
-    }));
-    find("tags").replaceChildren(...offers);
-  }
-
-  takeFiles() {
-    const input = el("input", { type: "file", multiple: true, hidden: true });
-    input.onchange = async () => {
-      await this.attach(input.files);
-      input.value = "";
+function drawFiles(attached) {
+  files = attached;
+  find("extras").replaceChildren(...files.map((file) => {
+    const detach = () => {
+      drawFiles(files.filter((other) => other !== file));
+      ask("attachments.delete", { attachment_id: file.id }).catch(() => {});
     };
-    find("options").append(input, button("Attach", () => input.click()));
-  }
-
-  async attach(files) {
-    for (const file of files) await this.page.open().trying(() => this.upload(file));
-    this.drawFiles();
-  }
-
-  async upload(file) {
-    const { name, size, type } = file;
-    const params = { name, size, mime_type: type || "application/octet-stream" };
-    const attachment = await this.client.ask("attachments.create", params);
-    if (attachment.upload_descriptor) {
-      const { url, method, headers } = attachment.upload_descriptor;
-      const sent = await fetch(url, { method, headers, body: file });
-      if (!sent.ok) throw new Error(`${name} could not be uploaded.`);
-    }
-    this.files.push(attachment);
-  }
-
-  async detach(file) {
-    this.files = this.files.filter((other) => other !== file);
-    this.drawFiles();
-    await this.client.ask("attachments.delete", { attachment_id: file.id }).catch(() => {});
-  }
-
-  drawFiles() {
-    const chips = this.files.map((file) => {
-      const label = { "aria-label": `Take ${file.name} away` };
-      return el("li", {}, file.name, button("✕", () => this.detach(file), label));
-    });
-    find("extras").replaceChildren(...chips);
-  }
+    const label = { "aria-label": `Take ${file.name} away` };
+    return el("li", file.name, button("✕", detach, label));
+  }));
 }

@@ -4,41 +4,46 @@ import { button, el } from "./dom.js";
 import { actions, clientTools, effects } from "./handlers.js";
 import { ItemView } from "./items.js";
 import { Markdown } from "./markdown.js";
+import { ask } from "./protocol.js";
 
 const PAGE = 40;
+const RETRY = "threads.retry_after_item";
+
+// Threads that are being answered go on while another is looked at.
+const running = new Map();
+
+/** `open`: the conversation that is looked at; `of(threadId)`: the one of a thread, if alive. */
+export const here = {
+  of: (threadId) => (here.open.thread?.id === threadId ? here.open : running.get(threadId)),
+};
 
 /** A thread, or a chat that will become one with its first message. */
 export class Conversation {
-  /** `page`: changed(conversation), when the thread or the turn has; offers: feedback. */
-  constructor(client, page) {
-    Object.assign(this, { client, page, thread: null, turn: null, views: new Map() });
-    this.earlier = button("Earlier messages", () => this.loadEarlier(), { hidden: true });
-    this.items = el("div", { class: "items" });
-    this.progress = el("p", { class: "progress" });
-    this.notes = el("div", { role: "status" });
-    this.element = el("div", { role: "log", "aria-label": "Conversation" },
-      this.earlier, this.items, this.progress, this.notes);
+  thread = null;
+  views = new Map();
+  earlier = button("Earlier messages", () => this.load(this.thread.id), { hidden: true });
+  items = el("div.items");
+  progress = el("p.progress");
+  notes = el("div", { role: "status" });
+  element = el("div", { role: "log", "aria-label": "Conversation" },
+    this.earlier, this.items, this.progress, this.notes);
+
+  /** `changed(conversation)`: when its thread or turn has. */
+  constructor(changed) {
+    this.changed = changed;
   }
 
-  async load(threadId) {
-    const [thread, newest] = await Promise.all([
-      this.client.ask("threads.get_by_id", { thread_id: threadId }),
-      this.client.ask("items.list", { thread_id: threadId, limit: PAGE, order: "desc" }),
-    ]);
-    this.thread = thread;
-    this.showEarlier(newest);
-    this.page.changed(this);
-  }
-
-  async loadEarlier() {
-    const params = { thread_id: this.thread.id, limit: PAGE, order: "desc", after: this.oldest };
-    await this.trying(async () => this.showEarlier(await this.client.ask("items.list", params)));
-  }
-
-  showEarlier({ data, has_more, after }) {
-    for (const item of data) this.put(item, "prepend").finish();
-    this.oldest = after;
-    this.earlier.hidden = !has_more;
+  /** The thread and its newest items, or those before. */
+  load(threadId) {
+    return this.trying(async () => {
+      const thread = this.thread ?? await ask("threads.get_by_id", { thread_id: threadId });
+      const params = { thread_id: threadId, limit: PAGE, order: "desc", after: this.oldest };
+      const { data, has_more, after } = await ask("items.list", params);
+      for (const item of data) this.put(item, "prepend");
+      this.oldest = after;
+      this.earlier.hidden = !has_more;
+      this.update(thread);
+    });
   }
 
   /** Send a UserMessageInput; `accepted` is called as soon as the server has it. */
@@ -51,76 +56,78 @@ export class Conversation {
     this.turn?.abort();
   }
 
-  async retry() {
-    const asked = [...this.views.values()].findLast(({ item }) => item.type === "user_message");
-    await this.run("threads.retry_after_item", { item_id: asked.item.id }, () => {
-      while (asked.element.nextSibling) this.remove(asked.element.nextSibling.id);
+  retry() {
+    const asked = this.lastAsked();
+    return this.run(RETRY, { item_id: asked.id }, () => {
+      while (asked.nextSibling) this.remove(asked.nextSibling.id);
     });
   }
 
-  async act(item, action) {
-    const { type, payload, handler, streaming } = action;
+  lastAsked() {
+    return [...this.items.querySelectorAll(".user_message")].at(-1);
+  }
+
+  async act(itemId, { type, payload, handler, streaming }) {
     if (handler === "client") {
-      if (!actions[type]) return this.fail(`page/handlers.js has no action ${type}.`);
-      return actions[type](payload, item);
+      const { item } = this.views.get(itemId);
+      return this.trying(() => handlerOf(actions, "action", type)(payload, item));
     }
-    const params = { item_id: item.id, action: { type, payload } };
+    const params = { item_id: itemId, action: { type, payload } };
     if (streaming !== false) return this.run("threads.custom_action", params);
-    params.thread_id = this.thread.id;
     await this.trying(async () => {
-      const { updated_item } = await this.client.ask("threads.sync_custom_action", params);
+      const { updated_item } = await this.ask("threads.sync_custom_action", params);
       if (updated_item) this.put(updated_item);
     });
   }
 
-  feedback(item, kind) {
-    const params = { thread_id: this.thread.id, item_ids: [item.id], kind };
-    return this.trying(() => this.client.ask("items.feedback", params));
+  feedback(itemId, kind) {
+    return this.trying(() => this.ask("items.feedback", { item_ids: [itemId], kind }));
   }
 
-  answer(item, input) {
-    return this.run("threads.add_structured_input", { item_id: item.id, input });
+  answer(itemId, input) {
+    return this.run("threads.add_structured_input", { item_id: itemId, input });
   }
 
   async runClientTool({ name, arguments: args }) {
     let result;
     try {
-      if (!clientTools[name]) throw new Error(`page/handlers.js has no client tool ${name}.`);
-      result = (await clientTools[name](args)) ?? null;
+      result = (await handlerOf(clientTools, "client tool", name)(args)) ?? null;
     } catch (error) {
       result = { error: error.message };
     }
     await this.run("threads.add_client_tool_output", { result });
   }
 
+  ask(type, params, options) {
+    return ask(type, { thread_id: this.thread?.id, ...params }, options);
+  }
+
   /** One turn: send the request, do what the events say, until the stream ends. */
   async run(type, params, accepted = () => {}) {
-    if (this.turn) return;
+    if (this.turn) return this.note("One thing at a time: wait for the answer, or stop it.");
     this.turn = new AbortController();
-    if (this.thread) params = { thread_id: this.thread.id, ...params };
     this.notes.replaceChildren();
     this.waits = null;
     this.element.ariaBusy = "true";
-    this.page.changed(this);
+    this.update();
+    let begun = false;
+    const onEvent = (event) => {
+      if (!begun) accepted();
+      begun = true;
+      this.on(event);
+    };
     try {
-      await this.client.stream(type, params, {
-        signal: this.turn.signal,
-        onEvent: (event) => {
-          accepted();
-          accepted = () => {};
-          this.on(event);
-        },
-      });
+      await this.ask(type, params, { signal: this.turn.signal, onEvent });
     } catch (error) {
       this.waits = null;
       if (error.name === "AbortError") this.note("Stopped.");
-      else this.fail(error.message, error.status === 0 && this.thread !== null);
+      // Before it has begun, a message is still where it was written.
+      else this.fail(error.message, error.lost && (begun || type === RETRY));
     } finally {
       this.turn = null;
       this.progress.textContent = "";
       this.element.ariaBusy = "false";
-      for (const view of this.views.values()) view.finish();
-      this.page.changed(this);
+      this.update();
     }
     if (this.waits) await this.runClientTool(this.waits);
   }
@@ -144,18 +151,20 @@ export class Conversation {
     }
   }
 
-  update(thread) {
+  update(thread = this.thread) {
     this.thread = thread;
-    this.page.changed(this);
+    if (this.turn) running.set(thread?.id, this);
+    else running.delete(thread?.id);
+    this.changed(this);
   }
 
   put(item, where = "append") {
     const known = this.views.get(item.id);
-    const view = known ?? new ItemView(this);
-    if (!known) this.items[where](view.element);
+    if (known?.item.type === item.type) return known.set(item);
+    const view = new ItemView(item, this);
+    if (known) known.element.replaceWith(view.element);
+    else this.items[where](view.element);
     this.views.set(item.id, view);
-    view.set(item);
-    return view;
   }
 
   remove(itemId) {
@@ -164,15 +173,12 @@ export class Conversation {
   }
 
   note(text, level = "info") {
-    const note = el("div", { class: `note ${level}` });
-    new Markdown(note).set(text);
-    this.notes.append(note);
+    this.notes.append(el(`div.note.${level}`, new Markdown().set(text)));
   }
 
   fail(sentence, retry = false) {
-    const again = retry ? button("Retry", () => this.retry()) : "";
-    const note = { class: "note danger", role: "alert" };
-    this.notes.append(el("div", note, el("p", {}, sentence), again));
+    const again = retry && this.lastAsked() ? button("Retry", () => this.retry()) : "";
+    this.notes.append(el("div.note.danger", { role: "alert" }, sentence, " ", again));
   }
 
   // Whether this went well; if not, its sentence is shown.
@@ -185,4 +191,9 @@ export class Conversation {
       return false;
     }
   }
+}
+
+function handlerOf(handlers, kind, name) {
+  if (Object.hasOwn(handlers, name)) return handlers[name];
+  throw new Error(`page/handlers.js has no ${kind} ${name}.`);
 }

@@ -1,12 +1,15 @@
 // Elements in a line each.
 
 /**
- * An element. Functions are listeners (`onclick`); true, texts and numbers are attributes, and all
- * else is left out. Strings among the children are text, never markup.
+ * An element: `el("p.big", { id: "x" }, "Hello")`. Functions are listeners (`onclick`); true, texts
+ * and numbers are attributes, and all else is left out. Children may be texts, never markup.
  */
-export function el(tag, properties = {}, ...children) {
+export function el(kind, ...children) {
+  const [tag, ...classes] = kind.split(".");
   const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
+  if (classes.length) element.className = classes.join(" ");
+  const given = children[0]?.constructor === Object ? children.shift() : {};
+  for (const [name, value] of Object.entries(given)) {
     if (typeof value === "function") element[name] = value;
     else if (value === true) element.setAttribute(name, "");
     else if (["string", "number"].includes(typeof value)) element.setAttribute(name, value);
@@ -15,8 +18,31 @@ export function el(tag, properties = {}, ...children) {
   return element;
 }
 
-export const button = (text, onclick, properties = {}) =>
-  el("button", { type: "button", onclick, ...properties }, text);
+/** Not `disabled`, which would lose the focus. */
+export function setBusy(element, busy) {
+  element.ariaBusy = element.ariaDisabled = busy ? "true" : null;
+}
+
+/** A button that takes no second click while the work of the first is under way. */
+export function button(text, work, properties = {}) {
+  const onclick = async (event) => {
+    if (node.ariaBusy) return;
+    setBusy(node, true);
+    try {
+      await work(event);
+    } finally {
+      setBusy(node, false);
+    }
+  };
+  const node = el("button", { type: "button", onclick, ...properties }, text);
+  return node;
+}
+
+/** A listener for a form, which never leaves the page. */
+export const onSubmit = (then) => (event) => {
+  event.preventDefault();
+  then(event.currentTarget);
+};
 
 export const find = (id) => document.getElementById(id);
 
@@ -35,7 +61,7 @@ export function beforeNextFrame(draw) {
 /** A link that opens in a tab of its own; the bare text if its address is not safe to follow. */
 export function link(address, text, title) {
   const { protocol, href } = URL.parse(address) ?? {};
-  if (!/^(https?|mailto):$/.test(protocol)) return el("span", {}, text);
+  if (!/^(https?|mailto):$/.test(protocol)) return el("span", text);
   const rel = "noopener noreferrer nofollow";
   return el("a", { href, title, target: "_blank", rel }, text);
 }

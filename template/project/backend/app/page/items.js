@@ -1,25 +1,20 @@
 // The items of a thread, drawn: messages, thoughts and workflows, widgets, tool calls, questions.
 
-import { beforeNextFrame, button, el, image, link } from "./dom.js";
+import { beforeNextFrame, button, el, image, link, onSubmit } from "./dom.js";
 import { Markdown } from "./markdown.js";
-import { apply } from "./protocol.js";
+import { about, apply } from "./protocol.js";
 import { Widget } from "./widgets.js";
 
 /** One item of the thread, as it stands in the page. */
 export class ItemView {
-  constructor(conversation) {
-    this.conversation = conversation;
-    this.element = el("article");
+  constructor(item, conversation) {
+    this.element = el(`article.item.${item.type}`, { id: item.id });
+    this.kind = (KINDS[item.type] ?? afresh(code))(this.element, conversation);
     this.draw = () => this.kind.draw(this.item);
+    this.set(item);
   }
 
   set(item) {
-    if (this.item?.type !== item.type) {
-      this.element.id = item.id;
-      this.element.className = `item ${item.type}`;
-      this.element.replaceChildren();
-      this.kind = new (KINDS[item.type] ?? Simple)(this.element, this.conversation);
-    }
     this.item = item;
     this.draw();
   }
@@ -30,135 +25,113 @@ export class ItemView {
     this.kind.update?.(update);
     beforeNextFrame(this.draw);
   }
-
-  /** Nothing more comes: a whole answer can be copied and judged. */
-  finish() {
-    this.kind.finish?.(this.item);
-  }
 }
 
-// How a kind of item is drawn: `draw(item)` whenever it has changed. This one starts afresh.
-class Simple {
-  constructor(element, conversation) {
-    Object.assign(this, { element, conversation });
-  }
+// A kind makes `draw(item)` for an element, called whenever the item has changed.
 
-  draw(item) {
-    const drawn = (SIMPLE[item.type] ?? (() => code(item)))(item, this.conversation);
-    this.element.replaceChildren(...[drawn].flat(Infinity));
-  }
+const afresh = (drawn) => (element, conversation) => ({
+  draw: (item) => element.replaceChildren(...[drawn(item, conversation)].flat(Infinity)),
+});
+
+function assistantMessage(element, conversation) {
+  const message = new Markdown();
+  const sources = el("ol.sources", { "aria-label": "Sources" });
+  let said;
+  const judge = (kind) => async ({ currentTarget: chosen }) => {
+    if (!(await conversation.feedback(element.id, kind))) return;
+    for (const thumb of thumbs) thumb.ariaPressed = thumb === chosen;
+  };
+  const thumb = (name, kind) => button(name, judge(kind),
+    { "aria-label": `${name} answer`, "aria-pressed": "false" });
+  const thumbs = about.offers.feedback
+    ? [thumb("Good", "positive"), thumb("Bad", "negative")] : [];
+  element.append(
+    el("h2.hidden", "Assistant"),
+    message.element,
+    sources,
+    el("p.row.tools",
+      button("Copy", () => navigator.clipboard.writeText(said)), thumbs));
+  return {
+    draw({ content }) {
+      said = content.map((part) => part?.text ?? "").join("\n\n");
+      message.set(said);
+      const cited = content.flatMap((part) => part?.annotations ?? []);
+      sources.replaceChildren(...cited.map(({ source }) => sourceOf(source)));
+    },
+  };
 }
 
-class AssistantMessage extends Simple {
-  parts = [];
-  sources = el("ol", { class: "sources", "aria-label": "Sources", hidden: true });
-
-  draw({ content }) {
-    if (!this.parts.length) {
-      this.element.append(el("h2", { class: "hidden" }, "Assistant"), this.sources);
-    }
-    content.forEach((part, index) => {
-      if (!this.parts[index]) {
-        this.parts[index] = new Markdown(el("div"));
-        this.sources.before(this.parts[index].element);
-      }
-      this.parts[index].set(part?.text ?? "");
-    });
-    const cited = content.flatMap((part) => part?.annotations ?? []);
-    this.sources.replaceChildren(...cited.map(({ source }) => sourceOf(source)));
-    this.sources.hidden = cited.length === 0;
-  }
-
-  finish(item) {
-    const text = item.content.map((part) => part.text).join("\n\n");
-    if (this.tools || !text) return;
-    this.tools = el("div", { class: "tools" },
-      button("Copy", () => navigator.clipboard.writeText(text)),
-      this.conversation.page.offers.feedback ? this.thumbs(item) : "");
-    this.element.append(this.tools);
-  }
-
-  thumbs(item) {
-    const thumb = (name, kind) => button(name, async () => {
-      if (!(await this.conversation.feedback(item, kind))) return;
-      for (const one of thumbs) one.ariaPressed = one.textContent === name;
-    }, { "aria-label": `${name} answer`, "aria-pressed": "false" });
-    const thumbs = [thumb("Good", "positive"), thumb("Bad", "negative")];
-    return thumbs;
-  }
+function workflow(element) {
+  const title = el("summary");
+  const list = el("ol.tasks");
+  const fold = el("details", title, list);
+  const drawn = [];
+  let wasExpanded;
+  element.append(fold);
+  return {
+    draw({ workflow: { expanded, summary, tasks, type } }) {
+      const newest = tasks.findLast((task) => task?.title)?.title;
+      const duration = summary?.duration === undefined ? "" : `Thought for ${summary.duration} s`;
+      const none = type === "reasoning" ? "Thinking…" : "Steps";
+      title.textContent = summary?.title || duration || newest || none;
+      // Only a change opens or closes it: a reader's choice stays.
+      if (expanded !== wasExpanded) fold.open = expanded;
+      wasExpanded = expanded;
+      tasks.forEach((task, index) => {
+        if (drawn[index] === task) return;
+        drawn[index] = task;
+        list.children[index]?.remove();
+        list.insertBefore(el("li", taskOf(task)), list.children[index] ?? null);
+      });
+    },
+  };
 }
 
-class Workflow extends Simple {
-  summary = el("summary");
-  tasks = el("ol", { class: "tasks" });
-  fold = el("details", {}, this.summary, this.tasks);
-  drawn = [];
-
-  draw({ workflow: { expanded, summary, tasks, type } }) {
-    this.element.append(this.fold);
-    const newest = tasks.findLast((task) => task?.title)?.title;
-    const duration = summary?.duration === undefined ? "" : `Thought for ${summary.duration} s`;
-    const none = type === "reasoning" ? "Thinking…" : "Steps";
-    this.summary.textContent = summary?.title || duration || newest || none;
-    // Only a change opens or closes it: a reader's choice stays.
-    if (expanded !== this.expanded) this.fold.open = expanded;
-    this.expanded = expanded;
-    tasks.forEach((task, index) => {
-      if (this.drawn[index] === task) return;
-      this.drawn[index] = task;
-      const row = el("li", {}, taskOf(task));
-      if (this.tasks.children[index]) this.tasks.children[index].replaceWith(row);
-      else this.tasks.append(row);
-    });
-  }
+function widgetItem(element, conversation) {
+  let drawn = {};
+  const act = (action) => conversation.act(element.id, action);
+  const widget = new Widget(drawn, act, (target) => new Markdown(target));
+  element.append(widget.element);
+  return {
+    draw({ widget: root }) {
+      if (drawn !== root) widget.setRoot(root);
+      drawn = root;
+    },
+    update({ type, component_id: id, component, delta }) {
+      if (type === "widget.component.updated") widget.setComponent(id, component);
+      if (type === "widget.streaming_text.value_delta") widget.appendText(id, delta);
+    },
+  };
 }
 
-class WidgetItem extends Simple {
-  draw(item) {
-    this.item = item;
-    if (this.root === item.widget) return;
-    this.root = item.widget;
-    if (this.widget) return this.widget.setRoot(item.widget);
-    const act = (action) => this.conversation.act(this.item, action);
-    this.widget = new Widget(item.widget, act, (element) => new Markdown(element));
-    this.element.append(this.widget.element);
-  }
+const code = (value) => el("pre", JSON.stringify(value, null, 2));
 
-  update({ type, component_id: id, component, delta }) {
-    if (type === "widget.component.updated") this.widget.setComponent(id, component);
-    if (type === "widget.streaming_text.value_delta") this.widget.appendText(id, delta);
-  }
-}
-
-const code = (value) => el("pre", {}, JSON.stringify(value, null, 2));
+const note = (text) => (text ? el("small", ` ${text}`) : "");
 
 function sourceOf({ type, title, filename, url, id, description }) {
   const name = title || filename || url || id;
-  const about = description ? el("small", {}, ` ${description}`) : "";
-  return el("li", {}, type === "url" ? link(url, name) : name, about);
+  return el("li", type === "url" ? link(url, name) : name, note(description));
 }
 
 function taskOf({ title, content, status_indicator: state, queries = [], sources = [] }) {
-  const body = new Markdown(el("div"));
-  body.set(content ?? "");
   return [
     el("strong", { class: state }, title ?? ""),
-    body.element,
-    queries.length ? el("p", {}, `Searched: ${queries.join(", ")}`) : "",
-    el("ul", {}, sources.map(sourceOf)),
+    new Markdown().set(content ?? ""),
+    queries.length ? el("p", `Searched: ${queries.join(", ")}`) : "",
+    el("ul", sources.map(sourceOf)),
   ];
 }
 
 function userMessage({ content, attachments = [], quoted_text: quoted }) {
   const said = content.map(({ type, text }) =>
-    type === "input_tag" ? el("span", { class: "tag" }, text) : text);
+    type === "input_tag" ? el("span.tag", text) : text);
   const files = attachments.map(({ name, preview_url: preview }) =>
-    el("li", {}, preview ? image(preview, name) : name));
+    el("li", preview ? image(preview, name) : name));
   return [
-    el("h2", { class: "hidden" }, "You"),
+    el("h2.hidden", "You"),
     quoted ? el("blockquote", { dir: "auto" }, quoted) : "",
-    el("div", { class: "text", dir: "auto" }, said),
-    files.length ? el("ul", { class: "attachments" }, files) : "",
+    el("div.text", { dir: "auto" }, said),
+    files.length ? el("ul.attachments", files) : "",
   ];
 }
 
@@ -172,54 +145,53 @@ function clientToolCall(item, conversation) {
   const waits = status === "pending";
   const says = `${name} ${waits ? "waits for this page" : "ran in this page"}`;
   return [
-    el("details", {}, el("summary", {}, says), code({ arguments: given, output })),
+    el("details", el("summary", says), code({ arguments: given, output })),
     waits ? button("Run it", () => conversation.runClientTool(item)) : "",
   ];
 }
 
-function structuredInput(item, conversation) {
-  if (item.status !== "pending") {
-    return el("dl", {}, item.inputs.map(({ question, answer }) => [
-      el("dt", {}, question),
-      el("dd", {}, answer?.values?.join(", ") || "skipped"),
+function structuredInput({ id: item, status, inputs }, conversation) {
+  if (status !== "pending") {
+    return el("dl", inputs.map(({ question, answer }) => [
+      el("dt", question),
+      el("dd", answer?.values?.join(", ") || "skipped"),
     ]));
   }
-  const onsubmit = (event) => {
-    event.preventDefault();
-    const given = new FormData(event.currentTarget);
-    const answers = item.inputs.map(({ id }) => {
+  const onsubmit = onSubmit((form) => {
+    const given = new FormData(form);
+    const answers = inputs.map(({ id }) => {
       const values = given.getAll(id).filter((value) => value.trim());
       return [id, { values, skipped: values.length === 0 }];
     });
     conversation.answer(item, { status: "answered", answers: Object.fromEntries(answers) });
-  };
+  });
   const skip = () => conversation.answer(item, { status: "skipped", answers: {} });
-  const send = el("button", { class: "primary" }, "Answer");
-  const buttons = el("p", { class: "row" }, send, button("Skip", skip));
-  return el("form", { onsubmit }, item.inputs.map(questionOf), buttons);
+  return el("form", { onsubmit }, inputs.map(questionOf), el("p.row",
+    el("button.primary", "Answer"), button("Skip", skip)));
 }
 
 function questionOf({ id: name, type, question, description, options = [], multiple }) {
-  const about = description ? el("small", {}, ` ${description}`) : "";
-  if (type === "freeform") return el("label", {}, question, about, el("textarea", { name }));
+  const asked = [question, note(description)];
+  if (type === "freeform") return el("label", asked, el("textarea", { name }));
   const kind = multiple ? "checkbox" : "radio";
-  return el("fieldset", {},
-    el("legend", {}, question, about),
-    options.map(({ value }) => el("label", {}, el("input", { type: kind, name, value }), value)),
-    el("label", {}, "Other: ", el("input", { name })));
+  return el("fieldset",
+    el("legend", asked),
+    options.map(({ value }) => el("label", el("input", { type: kind, name, value }), value)),
+    el("label", "Other: ", el("input", { name })));
 }
 
-const KINDS = { assistant_message: AssistantMessage, workflow: Workflow, widget: WidgetItem };
-
 const nothing = () => [];
-const SIMPLE = {
-  user_message: userMessage,
-  task: ({ task }) => taskOf(task),
-  generated_image: generatedImage,
-  client_tool_call: clientToolCall,
-  structured_input: structuredInput,
+const KINDS = {
+  assistant_message: assistantMessage,
+  workflow,
+  widget: widgetItem,
+  user_message: afresh(userMessage),
+  task: afresh(({ task }) => taskOf(task)),
+  generated_image: afresh(generatedImage),
+  client_tool_call: afresh(clientToolCall),
+  structured_input: afresh(structuredInput),
   // A marker between turns, and what must not be seen, should a server send it.
-  end_of_turn: nothing,
-  hidden_context_item: nothing,
-  sdk_hidden_context: nothing,
+  end_of_turn: afresh(nothing),
+  hidden_context_item: afresh(nothing),
+  sdk_hidden_context: afresh(nothing),
 };

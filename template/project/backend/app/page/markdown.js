@@ -38,7 +38,7 @@ function inline(text, linked) {
     const { hard, escaped, code, auto, bare = auto, label, target, title, plain } = groups;
     let node = escaped ?? plain;
     if (hard) node = el("br");
-    if (code) node = el("code", {}, code.replace(/^\s([^]+)\s$/, "$1"));
+    if (code) node = el("code", code.replace(/^\s([^]+)\s$/, "$1"));
     if (bare) node = linked ? bare : link(bare, bare);
     if (label !== undefined) {
       // Images too: the page's policy bars those of other hosts.
@@ -49,7 +49,7 @@ function inline(text, linked) {
     if (!node) {
       const size = token[1] === token[0] ? 2 : 1;
       const tag = token[0] === "~" ? "del" : size > 1 ? "strong" : "em";
-      node = el(tag, {}, inline(token.slice(size, -size), linked));
+      node = el(tag, inline(token.slice(size, -size), linked));
     }
     out.append(text.slice(done, index), node);
     done = index + token.length;
@@ -63,9 +63,9 @@ function code(language, source) {
     await navigator.clipboard.writeText(source);
     copy.textContent = "Copied";
   });
-  return el("figure", {},
-    el("figcaption", {}, language, copy),
-    el("pre", { tabindex: 0 }, el("code", {}, source)));
+  return el("figure",
+    el("figcaption", language, copy),
+    el("pre", { tabindex: 0 }, el("code", source)));
 }
 
 const cells = (line) => line.trim().replace(/^\||(?<!\\)\|$/g, "").split(/(?<!\\)\|/)
@@ -130,7 +130,7 @@ function* blocks(lines, depth) {
       at++;
       draw = () => code(language, body.join("\n"));
     } else if (level) {
-      draw = () => el(`h${Math.min(level.length + 2, 6)}`, {}, inline(heading));
+      draw = () => el(`h${Math.min(level.length + 2, 6)}`, inline(heading));
     } else if (rule) {
       draw = () => el("hr");
     } else if (quote && depth < DEEPEST) {
@@ -144,7 +144,7 @@ function* blocks(lines, depth) {
       draw = () => table(rows);
     } else {
       const text = take((text) => text.trim() && !BLOCK.test(text) && !TABLE.test(lines[at + 1]));
-      draw = () => el("p", {}, inline(text.join("\n")));
+      draw = () => el("p", inline(text.join("\n")));
     }
     yield { source: lines.slice(from, at).join("\n"), draw };
   }
@@ -167,15 +167,14 @@ function fill(parent, lines, depth = 0) {
   return parent;
 }
 
-/** Markdown text in an element, redrawn as it grows. */
 export class Markdown {
-  constructor(element) {
+  constructor(element = el("div")) {
     this.element = element;
     element.classList.add("markdown");
   }
 
-  /** Takes the whole text so far; redraws the blocks that changed. */
+  /** Takes the whole text so far, redraws the blocks that changed, and gives the element. */
   set(text) {
-    fill(this.element, text.split("\n"));
+    return fill(this.element, text.split("\n"));
   }
 }

@@ -2,7 +2,8 @@
 // domain.
 
 const HOST = "cdn.platform.openai.com";
-const SECONDS = 15;
+// For other domains than localhost, OpenAI's platform gives out keys: see its domain allow-list.
+const DOMAIN_KEY = "domain_pk_localhost_dev";
 
 const state = document.getElementById("state");
 const script = document.createElement("script");
@@ -12,12 +13,11 @@ script.onerror = () => {
 };
 document.head.append(script);
 
-const late = setTimeout(script.onerror, SECONDS * 1000);
+const late = setTimeout(script.onerror, 15_000);
 await customElements.whenDefined("openai-chatkit");
 clearTimeout(late);
 state.textContent = "";
 const chat = document.createElement("openai-chatkit");
-// For other domains than localhost, OpenAI's platform gives out keys: see its domain allow-list.
-const domainKey = "domain_pk_localhost_dev";
-chat.setOptions({ api: { url: new URL("chatkit", location.href).href, domainKey } });
+const url = new URL("chatkit", location.href).href;
+chat.setOptions({ api: { url, domainKey: DOMAIN_KEY } });
 document.body.append(chat);

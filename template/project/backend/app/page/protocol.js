@@ -1,76 +1,74 @@
 // The ChatKit protocol: requests, the stream of events, and what an update does to an item.
 
-/** A request that failed, with a sentence for the person at the chat. Status 0: no connection. */
-export class RequestFailed extends Error {
-  constructor(sentence, status) {
-    super(sentence);
-    this.status = status;
+import { headers } from "./handlers.js";
+import { watch } from "./panel.js";
+import { authorization, signIn } from "./signin.js";
+
+const LOST = "The connection to the server was lost.";
+const UNREACHED = "The server cannot be reached. Is it running?";
+const url = new URL("chatkit", location.href).href;
+
+/** What the page cannot know: the project's name, who answers, what the server offers. */
+export const about = await (await fetch("page/about.json")).json();
+
+/** Its message is a sentence for the person at the chat; `lost`: there is no connection. */
+class RequestFailed extends Error {}
+
+/**
+ * The JSON that answers a request, or the last event of a stream; `onEvent` is handed each.
+ * Throws RequestFailed, and an AbortError on Stop.
+ */
+export async function ask(type, params, { signal, onEvent } = {}) {
+  const body = JSON.stringify({ type, params });
+  const exchange = { url, body, events: [], streams: onEvent, sent: performance.now() };
+  try {
+    const response = await send(exchange, signal);
+    const streams = response.headers.get("Content-Type")?.includes("event-stream");
+    let data;
+    for await (const text of streams ? serverSentEvents(response.body) : [response.text()]) {
+      data = receive(exchange, text || "{}");
+      onEvent?.(data);
+    }
+    return data;
+  } catch (error) {
+    if (error instanceof RequestFailed || error.name === "AbortError") throw error;
+    if (exchange.status) console.warn(error);
+    const sentence = exchange.status ? LOST : UNREACHED;
+    throw Object.assign(new RequestFailed(sentence), { lost: true });
+  } finally {
+    exchange.took = performance.now() - exchange.sent;
+    watch(exchange);
   }
 }
 
-/** Talks to one ChatKit server. */
-export class Client {
-  /** `headers()`: what else to send; `watch(exchange)` is told of each request and its changes. */
-  constructor(url, headers, watch) {
-    Object.assign(this, { url, headers, watch });
+async function send(exchange, signal) {
+  const { body } = exchange;
+  const given = { "Content-Type": "application/json", ...authorization(url), ...headers() };
+  exchange.headers = given;
+  watch(exchange);
+  const response = await fetch(url, { method: "POST", body, headers: given, signal });
+  exchange.status = response.status;
+  exchange.requestId = response.headers.get("X-Request-ID");
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => ({}));
+  const { detail, request_id: id } = receive(exchange, JSON.stringify(problem));
+  const sentence = typeof detail === "string" ? detail : "The server failed.";
+  if (response.status === 401 && /^bearer\b/i.test(response.headers.get("WWW-Authenticate"))) {
+    await signIn(sentence, signal);
+    return send(exchange, signal);
   }
-
-  /** The JSON that answers a request. Throws RequestFailed. */
-  ask(type, params) {
-    const read = async (response, receive) => receive((await response.text()) || "{}");
-    return this.exchange({ type, params }, {}, read);
-  }
-
-  /** Hand on each event of the answer. Throws RequestFailed, and an AbortError on Stop. */
-  async stream(type, params, { signal, onEvent }) {
-    const read = async (response, receive) => {
-      for await (const data of serverSentEvents(response.body)) onEvent(receive(data));
-    };
-    try {
-      await this.exchange({ type, params }, { signal, streams: true }, read);
-    } catch (error) {
-      if (error instanceof RequestFailed || error.name === "AbortError") throw error;
-      console.warn(error);
-      throw new RequestFailed("The connection to the server was lost.", 0);
-    }
-  }
-
-  async exchange(request, { signal, streams }, read) {
-    const body = JSON.stringify(request);
-    const headers = { "Content-Type": "application/json", ...this.headers() };
-    const exchange = { type: request.type, streams, body, headers, events: [] };
-    const sent = performance.now();
-    const receive = (text) => {
-      const data = JSON.parse(text);
-      const size = encoder.encode(text).length;
-      exchange.events.push({ at: performance.now() - sent, size, data });
-      this.watch(exchange);
-      return data;
-    };
-    this.watch(exchange);
-    try {
-      const response = await fetch(this.url, { method: "POST", body, headers, signal }).catch(lost);
-      exchange.status = response.status;
-      exchange.requestId = response.headers.get("X-Request-ID");
-      if (response.ok) return await read(response, receive);
-      const problem = await response.json().catch(() => ({}));
-      const { detail, request_id } = receive(JSON.stringify(problem));
-      const id = request_id ? ` (Request ${request_id})` : "";
-      const sentence = typeof detail === "string" ? detail : "The server failed.";
-      throw new RequestFailed(sentence + id, response.status);
-    } finally {
-      exchange.took = performance.now() - sent;
-      this.watch(exchange);
-    }
-  }
-}
-
-function lost(error) {
-  if (error.name === "AbortError") throw error;
-  throw new RequestFailed("The server cannot be reached. Is it running?", 0);
+  throw new RequestFailed(id ? `${sentence} (Request ${id})` : sentence);
 }
 
 const encoder = new TextEncoder();
+
+function receive(exchange, text) {
+  const data = JSON.parse(text);
+  const at = performance.now() - exchange.sent;
+  exchange.events.push({ at, size: encoder.encode(text).length, data });
+  watch(exchange);
+  return data;
+}
 
 /** The data of each event in a stream of bytes, without comments. CRLF and CR end lines too. */
 export async function* serverSentEvents(body) {

@@ -1,20 +1,26 @@
 // ChatKit's widgets as elements. What a widget holds may be a hostile model's: none of it becomes
 // markup, styles are an allow-list, and nothing makes the browser ask another host.
 
-import { button, el, image } from "./dom.js";
+import { el, image, onSubmit, setBusy } from "./dom.js";
 
 const DEEPEST = 50;
 const SIZES = "3xs 2xs xs sm md lg xl 2xl 3xl 4xl 5xl".split(" ");
 const CLASSES = "solid soft outline ghost block italic lineThrough pill truncate".split(" ");
+// ChatKit's names, and CSS's where those differ.
+const STYLES = ("width height minWidth minHeight maxWidth maxHeight gap padding margin flex " +
+  "textAlign align=alignItems justify=justifyContent wrap=flexWrap weight=fontWeight " +
+  "fit=objectFit theme=colorScheme radius=borderRadius").split(" ").map((pair) => pair.split("="));
+// How many px one is; 0: it is a plain number.
+const UNITS = { gap: 4, padding: 4, margin: 4, flex: 0 };
 const KEYWORDS = {
   between: "space-between", around: "space-around", evenly: "space-evenly",
-  medium: "500", semibold: "600",
+  medium: "500", semibold: "600", full: "500px",
 };
-// ChatKit's colours, by their names in style.css. All of "surface-" are "raised".
+// The colours of style.css. All of "surface-" are "raised".
 const COLOURS = {
-  primary: "text", emphasis: "text", prose: "text", secondary: "muted", tertiary: "muted",
-  success: "success", warning: "warning", caution: "warning", danger: "danger", info: "info",
-  discovery: "accent", surface: "surface", default: "line", subtle: "line", strong: "line",
+  primary: "text", secondary: "muted", tertiary: "muted", success: "success", info: "accent",
+  warning: "warning", caution: "warning", danger: "danger", discovery: "accent",
+  surface: "surface",
 };
 const ICONS = {
   calendar: "▦", check: "✓", "chevron-left": "‹", "chevron-right": "›", document: "▤",
@@ -33,15 +39,13 @@ const only = (pattern, value) => (pattern.test(text(value)) ? text(value) : "");
 const list = (value) => (Array.isArray(value) ? value.filter(isObject) : []);
 const get = (object, key) => (Object.hasOwn(object, text(key)) ? object[text(key)] : undefined);
 
-const css = (value, unit = 1) => (typeof value === "number"
+const css = (value, unit = 1) => (unit && typeof value === "number"
   ? `${Math.min(value * unit, 999)}px`
   : get(KEYWORDS, value) ?? only(VALUE, value));
 
-// In steps of 4 px, for all sides or by side.
-function spacing(value) {
-  if (!isObject(value)) return css(value, 4);
+function sides(value, unit) {
   const { x = 0, y = 0, top = y, right = x, bottom = y, left = x } = value;
-  return [top, right, bottom, left].map((side) => css(side, 4)).join(" ");
+  return [top, right, bottom, left].map((side) => css(side, unit)).join(" ");
 }
 
 function colour(value) {
@@ -50,57 +54,44 @@ function colour(value) {
     return light && dark && `light-dark(${light}, ${dark})`;
   }
   const ours = text(value).startsWith("surface-") ? "raised" : get(COLOURS, value);
-  return ours ? `var(--${ours})` : only(COLOUR, value);
-}
-
-function border(value) {
-  const { size, style, color } = isObject(value) ? value : { size: value };
-  return css(size) && `${css(size)} ${css(style) || "solid"} ${colour(color) || "var(--line)"}`;
+  if (ours) return `var(--${ours})`;
+  return CSS.supports("color", text(value)) ? only(COLOUR, value) : "";
 }
 
 // Every component may have every property.
 function dress({ classList, style }, c) {
-  const { align, fit, flex, justify, radius, size, minSize, maxSize, theme, weight, wrap } = c;
-  const { width = size, minWidth = minSize, maxWidth = maxSize } = c;
-  const { height = size, minHeight = minSize, maxHeight = maxSize, textAlign } = c;
-  const plain = {
-    width, height, minWidth, minHeight, maxWidth, maxHeight, textAlign, flex: text(flex),
-    alignItems: align, justifyContent: justify, flexWrap: wrap, fontWeight: weight,
-    objectFit: fit, colorScheme: theme, borderRadius: radius === "full" ? 500 : radius,
-  };
-  for (const [name, value] of Object.entries(plain)) style[name] = css(value);
-  for (const name of ["gap", "padding", "margin"]) style[name] = spacing(c[name]);
-  style.border = border(c.border);
+  const all = { width: c.size, height: c.size, ...c };
+  for (const [name, property = name] of STYLES) {
+    style[property] = (isObject(all[name]) ? sides : css)(all[name], UNITS[name]);
+  }
+  const { size, style: line, color } = isObject(c.border) ? c.border : { size: c.border };
+  style.border = css(size)
+    && `${css(size)} ${css(line) || "solid"} ${colour(color) || "var(--line)"}`;
   style.background = colour(c.background);
   style.setProperty("--tone", colour(c.color));
-  style.setProperty("--most", only(/^\d+$/, c.maxLines));
-  if (SIZES.includes(size)) style.setProperty("--step", SIZES.indexOf(size));
-  if (SIZES.includes(radius)) style.borderRadius = `${SIZES.indexOf(radius) * 2}px`;
-  const classes = CLASSES.filter((name) => c.variant === name || c[name] === true);
-  classList.add(...classes);
+  const [font, radius] = [c.size, c.radius].map((name) => SIZES.indexOf(name));
+  if (font >= 0 && !c.children) style.fontSize = `${0.5 + font / 8}rem`;
+  if (radius >= 0) style.borderRadius = `${radius * 2}px`;
+  classList.add(...CLASSES.filter((name) => c.variant === name || c[name] === true));
 }
 
 function icon(name) {
   const sign = get(ICONS, name);
-  return sign ? el("span", { class: "icon", "aria-hidden": "true" }, `${sign}\uFE0E`) : "";
+  return sign ? el("span.icon", { "aria-hidden": "true" }, `${sign}\uFE0E`) : "";
 }
 
-const NAMED = "[data-name]:not(:disabled)";
+const FIELDS = "[data-name]:not(:disabled)";
 
 // A field's name is its data-name: a `name` like "submit" would hide the form's own property.
-function field(w, c, tag, properties, ...children) {
-  const onchange = ({ currentTarget: node }) =>
-    node.reportValidity() && w.send(c.onChangeAction, node, "none");
-  return el(tag, {
-    "data-name": c.name,
-    "aria-label": c.ariaLabel ?? c.label ?? c.placeholder ?? c.name,
-    placeholder: c.placeholder,
-    pattern: c.pattern,
-    disabled: c.disabled,
-    required: c.required,
-    onchange,
-    ...properties,
-  }, ...children);
+function field(w, c, kind, properties, ...children) {
+  const { name, placeholder, pattern, disabled, required } = c;
+  const node = el(kind, {
+    placeholder, pattern, disabled, required, ...properties,
+    "data-name": name,
+    "aria-label": c.ariaLabel ?? c.label ?? placeholder ?? name,
+    onchange: () => node.reportValidity() && w.send(c.onChangeAction, node, false),
+  }, children);
+  return node;
 }
 
 function valueOf(node) {
@@ -115,44 +106,42 @@ function filled(payload, fields) {
   for (const node of fields) {
     const path = node.dataset.name.split(".");
     const last = path.pop();
-    const step = (at, part) => isObject(at) && (get(at, part) ?? (at[part] = {}));
-    const place = path.reduce(step, all);
+    let place = all;
+    for (const part of path) place = isObject(place) && (get(place, part) ?? (place[part] = {}));
     if (isObject(place) && !Object.hasOwn(place, last)) place[last] = valueOf(node);
   }
   return all;
 }
 
-// How each type is drawn: (widget, component, depth) => element.
-
-const shown = (tag, name) => (w, c) => el(tag, { class: name }, text(c.value ?? c.label));
-
 // Also for what is unknown: its texts and children.
-function box(w, c, depth, tag = "div") {
+function box(w, c, depth, tag = "div", properties = {}) {
   const kind = c.direction === "row" || /(Row|Item)$/.test(text(c.type)) ? "row" : "col";
   const texts = [c.value, c.label, c.title, c.text].map(text).filter(Boolean);
-  return el(tag, { class: kind }, texts.map((one) => el("p", {}, one)), w.children(c, depth));
+  return el(`${tag}.${kind}`, properties,
+    texts.map((one) => el("p", one)), w.children(c, depth));
 }
 
-function form(w, c, depth) {
-  const node = box(w, c, depth, "form");
-  node.onsubmit = (event) => {
-    event.preventDefault();
-    w.send(c.onSubmitAction, node, "container");
-  };
-  return node;
-}
+const form = (w, c, depth) => box(w, c, depth, "form", {
+  onsubmit: onSubmit((node) => w.send(c.onSubmitAction, node)),
+});
+
+const shown = (kind) => (w, c) => el(kind, text(c.value ?? c.label));
 
 const status = ({ status: given }) =>
-  isObject(given) ? el("p", { class: "status" }, icon(given.icon), text(given.text)) : "";
+  isObject(given) ? el("p.status", icon(given.icon), text(given.text)) : "";
 
+const check = (input, label) => el("label.check", input, text(label));
+
+// How each type is drawn. What takes a stream of text has `grow(delta)`.
 const DRAW = {
-  Badge: shown("span", "badge soft"),
-  Caption: shown("p", "caption"),
+  Badge: shown("span.badge.soft"),
+  Caption: shown("p.caption"),
   Title: shown("h3"),
   Divider: () => el("hr"),
-  Spacer: () => el("div", { class: "spacer" }),
-  Icon: (w, c) => el("span", {}, icon(c.name)),
-  Image: (w, c) => el("span", { class: "image" }, image(text(c.src), text(c.alt))),
+  Spacer: () => el("div.spacer"),
+  Icon: (w, c) => el("span", icon(c.name)),
+  Image: (w, c) => el("span.image", image(text(c.src), text(c.alt))),
+  Label: (w, c) => el("label", { "data-for": c.fieldName }, text(c.value)),
   Form: form,
 
   Text(w, c) {
@@ -161,8 +150,7 @@ const DRAW = {
       return w.draw({ ...c.editable, type, defaultValue: c.value });
     }
     const node = shown("p")(w, c);
-    w.streams.set(node, (delta) => node.lastChild.appendData(delta));
-    return node;
+    return Object.assign(node, { grow: (delta) => node.append(delta) });
   },
 
   Markdown(w, c) {
@@ -170,8 +158,7 @@ const DRAW = {
     const view = w.markdown(node);
     let value = text(c.value);
     view.set(value);
-    w.streams.set(node, (delta) => view.set((value += delta)));
-    return node;
+    return Object.assign(node, { grow: (delta) => view.set((value += delta)) });
   },
 
   Card(w, c, depth) {
@@ -184,45 +171,36 @@ const DRAW = {
       submit: draw === form && key === "confirm",
       style: key === "confirm" ? "primary" : "secondary",
     }));
-    if (foot.length) body.append(el("div", { class: "row foot" }, foot));
-    return el("section", { class: "card" }, status(c), body);
+    if (foot.length) body.append(el("div.row.foot", foot));
+    return el("section.card", status(c), body);
   },
 
   ListView(w, c, depth) {
     const limit = c.limit === "auto" ? 5 : Number(only(/^[1-9]\d*$/, c.limit)) || Infinity;
-    const rows = w.children(c, depth).map((row) => el("li", {}, row));
-    if (!w.expanded) for (const row of rows.slice(limit)) row.hidden = true;
-    const more = button("Show more", () => {
-      w.expanded = true;
-      for (const row of rows) row.hidden = false;
-      rows[limit].tabIndex = -1;
-      rows[limit].focus();
-      more.remove();
-    });
-    const all = el("ul", { class: "list" }, rows);
-    return el("section", {}, status(c), all, rows.at(-1)?.hidden ? more : "");
+    const rows = w.children(c, depth).map((row) => el("li", row));
+    const rest = rows.splice(limit);
+    const more = el("details", el("summary", "Show more"), el("ul", rest));
+    return el("section.list",
+      status(c), el("ul", rows), rest.length ? more : "");
   },
 
   Button(w, c) {
     const submit = c.submit === true;
-    const name = text(c.label) || text(c.iconStart ?? c.iconEnd);
+    const name = text(c.label ?? c.iconStart ?? c.iconEnd);
     const content = [icon(c.iconStart), text(c.label), icon(c.iconEnd)].filter(Boolean);
     const onclick = (event) => {
       // A submit button's own action stands for the form's, if all fields are valid.
       if (submit && node.form && !(isObject(c.onClickAction) && node.form.checkValidity())) return;
       event.preventDefault();
-      w.send(c.onClickAction, node, node.closest(".foot") ? "container" : "self");
+      w.send(c.onClickAction, node);
     };
-    const node = button(content.length ? content : name, onclick, {
-      type: submit ? "submit" : "button",
-      class: (c.style ? c.style === "primary" : submit) && "primary",
-      "aria-label": name,
-      disabled: c.disabled,
-    });
+    const type = submit ? "submit" : "button";
+    const look = (c.style ? c.style === "primary" : submit) && "primary";
+    const node = el("button",
+      { type, class: look, "aria-label": name, disabled: c.disabled, onclick },
+      content.length ? content : name);
     return node;
   },
-
-  Label: (w, c) => el("label", { "data-for": c.fieldName }, text(c.value)),
 
   Input(w, c) {
     const type = only(/^(number|email|password|tel|url)$/, c.inputType) || "text";
@@ -236,59 +214,49 @@ const DRAW = {
     return field(w, c, "input", { type: "date", value, min, max });
   },
 
-  Checkbox(w, c) {
-    const node = field(w, c, "input", { type: "checkbox", checked: c.defaultChecked });
-    return el("label", { class: "check" }, node, text(c.label));
-  },
+  Checkbox: (w, c) =>
+    check(field(w, c, "input", { type: "checkbox", checked: c.defaultChecked }), c.label),
 
   RadioGroup(w, c) {
     const name = newId();
     const options = list(c.options).map(({ value, label, disabled }) => {
       const state = { checked: value === c.defaultValue, disabled, required: c.required };
-      const radio = el("input", { type: "radio", name, value: text(value), ...state });
-      return el("label", { class: "check" }, radio, text(label));
+      return check(el("input", { type: "radio", name, value: text(value), ...state }), label);
     });
-    return field(w, c, "fieldset", { class: c.direction === "col" ? "col" : "row" }, options);
+    return field(w, c, c.direction === "col" ? "fieldset.col" : "fieldset.row", {}, options);
   },
 
   Select(w, c) {
     const none = { value: "", label: c.placeholder, disabled: c.clearable !== true };
-    const chosen = list(c.options).find(({ value }) => value === c.defaultValue) ?? none;
-    const options = [none, ...list(c.options)].map((one) => {
+    const all = [none, ...list(c.options)];
+    const chosen = all.findLast(({ value }) => value === c.defaultValue) ?? none;
+    return field(w, c, "select", {}, all.map((one) => {
       const state = { disabled: one.disabled, selected: one === chosen };
       return el("option", { value: text(one.value), ...state }, text(one.label));
-    });
-    return field(w, c, "select", {}, options);
+    }));
   },
 
   Chart(w, c) {
     const axis = isObject(c.xAxis) ? c.xAxis : { dataKey: c.xAxis };
-    const series = list(c.series);
-    const [x, ...names] = [axis, ...series].map((one) => text(one.label) || text(one.dataKey));
-    const rows = list(c.data).map((row) => {
-      const at = get(row, axis.dataKey);
-      const head = el("th", { scope: "row" }, text(get(axis.labels ?? {}, at) ?? at));
-      return el("tr", {}, head, series.map((one) => el("td", {}, text(get(row, one.dataKey)))));
+    const columns = [axis, ...list(c.series)];
+    const names = columns.map(({ label, dataKey }) => text(label) || text(dataKey));
+    const row = (cells, tag, scope) => el("tr", cells.map((cell, index) =>
+      (index ? el(tag, text(cell)) : el("th", { scope }, text(cell)))));
+    const cellsOf = (point) => columns.map(({ dataKey, labels }) => {
+      const value = get(point, dataKey);
+      return get(Object(labels), value) ?? value;
     });
-    return el("table", {},
-      el("caption", {}, `${names.join(", ")} by ${x}`),
-      el("tr", {}, [x, ...names].map((name) => el("th", { scope: "col" }, name))),
-      rows);
+    return el("table",
+      el("caption", `${names.slice(1).join(", ")} by ${names[0]}`),
+      row(names, "th", "col"),
+      list(c.data).map((point) => row(cellsOf(point), "td", "row")));
   },
 };
 
-// A button over the whole, so that what is in it keeps its roles; its controls lie above.
-function makeClickable(w, node, { onClickAction }) {
-  const cover = button("", () => w.send(onClickAction, cover, "self"), { class: "cover" });
-  cover.setAttribute("aria-labelledby", (node.id ||= newId()));
-  node.classList.add("clickable");
-  node.prepend(cover);
-}
-
-// After a redraw: what was typed, the focus and the caret.
+// After a redraw: what was typed or opened, the focus and the caret.
 function inherit(old, fresh, focused) {
-  const { ariaBusy, ariaDisabled, value, checked, selectionStart, selectionEnd } = old;
-  Object.assign(fresh, { ariaBusy, ariaDisabled });
+  const { open, value, checked, selectionStart, selectionEnd } = old;
+  if (open) fresh.open = open;
   if ("touched" in old.dataset) {
     Object.assign(fresh, { value, checked });
     if (fresh.selectedIndex < 0) fresh.value = ""; // That option is gone.
@@ -298,27 +266,19 @@ function inherit(old, fresh, focused) {
   if (focused && selectionEnd >= 0) fresh.setSelectionRange?.(selectionStart, selectionEnd);
 }
 
-/** A drawn widget. */
 export class Widget {
-  /**
-   * @param {object} root the widget's root component
-   * @param {(action: object) => Promise<void>} act handles an action, whose payload has the values
-   * @param {(target: HTMLElement) => {set(text: string): void}} markdown makes a Markdown view
-   */
+  /** `act(action)`: a promise of its end; `markdown(element)`: a view, to `set` a text in it. */
   constructor(root, act, markdown) {
-    // `streams`: how an element's text grows.
-    Object.assign(this, { act, markdown, streams: new WeakMap() });
-    this.element = el("div", { class: "widget" });
+    Object.assign(this, { act, markdown });
+    this.element = el("div.widget", { role: "group" });
     this.element.oninput = ({ target }) => (target.dataset.touched = "");
     this.setRoot(root);
   }
 
-  /** Replaces everything but what a person has entered. */
   setRoot(root) {
     this.redraw(() => this.element.replaceChildren(this.draw(root)));
   }
 
-  /** Replaces the component with this id. */
   setComponent(id, component) {
     const old = this.find(id);
     if (!old) return;
@@ -327,9 +287,8 @@ export class Widget {
     this.redraw(() => old.replaceWith(fresh));
   }
 
-  /** Adds to the value of the Text or Markdown with this id. */
   appendText(id, delta) {
-    this.streams.get(this.find(id))?.(text(delta));
+    this.find(id)?.grow?.(text(delta));
   }
 
   find(id) {
@@ -337,7 +296,7 @@ export class Widget {
   }
 
   draw(component, depth = 1) {
-    if (depth > DEEPEST) return el("p", {}, "…");
+    if (depth > DEEPEST) return el("p", "…");
     const rest = Array.isArray(component) ? { children: component } : { value: component };
     const c = isObject(component) ? component : rest;
     const node = (get(DRAW, c.type) ?? box)(this, c, depth);
@@ -345,13 +304,21 @@ export class Widget {
     node.dataset.depth = depth;
     node.dataset.key = [c.key, c.name ?? c.id ?? c.onClickAction?.type].map(text);
     if (text(c.id)) node.dataset.id = c.id;
-    if (isObject(c.onClickAction) && c.type !== "Button") makeClickable(this, node, c);
+    if (isObject(c.onClickAction) && c.type !== "Button") this.makeClickable(node, c.onClickAction);
     return node;
   }
 
+  // A button over the whole, so that what is in it keeps its roles; its controls lie above.
+  makeClickable(node, action) {
+    const onclick = () => this.send(action, cover);
+    const name = (node.id ||= newId());
+    const cover = el("button.cover", { type: "button", "aria-labelledby": name, onclick });
+    node.classList.add("clickable");
+    node.prepend(cover);
+  }
+
   children(c, depth) {
-    const all = [c.children ?? []].flat();
-    return all.map((child) => this.draw(child, depth + 1));
+    return [c.children ?? []].flat().map((child) => this.draw(child, depth + 1));
   }
 
   redraw(change) {
@@ -370,7 +337,7 @@ export class Widget {
 
   // The controls by what they are, which they keep across redraws.
   controls() {
-    const all = this.element.querySelectorAll("button, fieldset, form, input, select, textarea");
+    const all = this.element.querySelectorAll("button, details, input, select, textarea");
     return Map.groupBy(all, (node) => {
       const { key } = node.closest("[data-key]").dataset;
       return [node.tagName, key, node.type === "radio" && node.value].join();
@@ -385,26 +352,19 @@ export class Widget {
     target.setAttribute("aria-labelledby", (label.id ||= newId()));
   }
 
-  async send(action, from, auto) {
-    if (this.waits || !isObject(action) || !text(action.type)) return;
-    const fields = from.closest("form")?.querySelectorAll(NAMED) ?? [from];
-    const payload = filled(action.payload, [...fields].filter((one) => one.matches(NAMED)));
-    const sent = {
-      handler: "server", loadingBehavior: "auto", streaming: true, ...action, payload,
-    };
-    const loading = sent.loadingBehavior === "auto" ? auto : sent.loadingBehavior;
-    const busy = get({ self: from, container: this.element }, loading);
-    // Not `disabled`, which would lose the focus.
-    if (busy) this.waits = busy.ariaBusy = busy.ariaDisabled = "true";
+  // Meanwhile the whole widget rests, unless that is not wanted.
+  async send(action, from, rests = true) {
+    if (this.element.ariaBusy || !isObject(action) || !text(action.type)) return;
+    const fields = from.closest("form")?.querySelectorAll(FIELDS) ?? [from];
+    const payload = filled(action.payload, [...fields].filter((one) => one.matches(FIELDS)));
+    const loading = action.loadingBehavior ?? "auto";
+    if (loading !== "auto") rests = loading !== "none";
+    setBusy(this.element, rests);
     try {
-      await this.act(sent);
+      await this.act({ ...action, payload });
     } catch {
-      // Whoever acts tells of it; here the part only has to work again.
+      // Whoever acts tells of it.
     }
-    if (!busy) return;
-    this.waits = false;
-    for (const node of [this.element, ...this.element.querySelectorAll("[aria-busy]")]) {
-      node.ariaBusy = node.ariaDisabled = null;
-    }
+    if (rests) setBusy(this.element, false);
   }
 }
