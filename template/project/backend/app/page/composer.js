@@ -11,30 +11,30 @@ const send = find("send");
 const text = find("text");
 const model = el("select", { "aria-label": "Model" }, models.map((name) => el("option", name)));
 const picker = el("input", { type: "file", multiple: true, hidden: true });
-let busy;
+let turn;
 let files = [];
 let tags = [];
 
 if (models.length) find("options").append(model);
 if (attachments) find("options").append(picker, button("Attach", () => picker.click()));
-find("composer").onsubmit = onSubmit(() => (busy ? here.open.stop() : submit()));
-// False: the second click of two does nothing, instead of stopping what the first has sent.
+find("composer").onsubmit = onSubmit(() => (turn ? turn.abort() : submit()));
+// The second click of two shall not stop what the first has sent.
 send.onclick = ({ detail }) => detail < 2;
 text.oninput = offerTags;
 text.onkeydown = (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
-  if (!busy) submit();
+  if (!turn) submit();
 };
 picker.onchange = async () => {
   for (const file of picker.files) await here.open.trying(() => upload(file));
   picker.value = "";
 };
 
-/** `turn`: the answer under way, if any; `closed`: why nothing can be written. */
-export function showComposer(turn, closed) {
-  busy = turn;
-  send.textContent = busy ? "Stop" : "Send";
+/** `running`: the turn to stop, if there is one; `closed`: why nothing can be written. */
+export function showComposer(running, closed) {
+  turn = running;
+  send.textContent = turn ? "Stop" : "Send";
   send.disabled = text.disabled = Boolean(closed);
   text.placeholder = closed || "Write a message";
 }
@@ -46,23 +46,22 @@ export function submit(said = text.value) {
     attachments: files.map(({ id }) => id),
     inference_options: { model: model.value || undefined },
   };
-  here.open.send(input, () => {
+  const type = here.open.thread ? "threads.add_user_message" : "threads.create";
+  here.open.run(type, { input }, () => {
     text.value = "";
     tags = [];
     drawFiles([]);
   });
 }
 
-// The text with its tags cut out as parts of their own.
 function contentOf(said) {
-  let parts = [{ type: "input_text", text: said }];
+  const plain = (part) => ({ type: "input_text", text: part });
+  let parts = [plain(said)];
   for (const { id, text: name, data = {}, group } of tags) {
+    const tag = { type: "input_tag", id, text: name, data, group };
     parts = parts.flatMap((part) => {
-      const at = part.type === "input_text" ? part.text.indexOf(`@${name}`) : -1;
-      if (at < 0) return part;
-      const before = { ...part, text: part.text.slice(0, at) };
-      const after = { ...part, text: part.text.slice(at + name.length + 1) };
-      return [before, { type: "input_tag", id, text: name, data, group }, after];
+      const [before, ...after] = part.id ? [] : part.text.split(`@${name}`);
+      return after.length ? [plain(before), tag, plain(after.join(`@${name}`))] : part;
     });
   }
   return parts.filter((part) => part.text);

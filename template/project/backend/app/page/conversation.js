@@ -12,12 +12,11 @@ const RETRY = "threads.retry_after_item";
 // Threads that are being answered go on while another is looked at.
 const running = new Map();
 
-/** `open`: the conversation that is looked at; `of(threadId)`: the one of a thread, if alive. */
+/** `open`: the conversation that is looked at; `of(threadId)`: that of a thread, if alive. */
 export const here = {
   of: (threadId) => (here.open.thread?.id === threadId ? here.open : running.get(threadId)),
 };
 
-/** A thread, or a chat that will become one with its first message. */
 export class Conversation {
   thread = null;
   views = new Map();
@@ -28,7 +27,7 @@ export class Conversation {
   element = el("div", { role: "log", "aria-label": "Conversation" },
     this.earlier, this.items, this.progress, this.notes);
 
-  /** `changed(conversation)`: when its thread or turn has. */
+  /** `changed(conversation)` is called when its thread or turn has. */
   constructor(changed) {
     this.changed = changed;
   }
@@ -46,27 +45,6 @@ export class Conversation {
     });
   }
 
-  /** Send a UserMessageInput; `accepted` is called as soon as the server has it. */
-  send(input, accepted) {
-    const type = this.thread ? "threads.add_user_message" : "threads.create";
-    return this.run(type, { input }, accepted);
-  }
-
-  stop() {
-    this.turn?.abort();
-  }
-
-  retry() {
-    const asked = this.lastAsked();
-    return this.run(RETRY, { item_id: asked.id }, () => {
-      while (asked.nextSibling) this.remove(asked.nextSibling.id);
-    });
-  }
-
-  lastAsked() {
-    return [...this.items.querySelectorAll(".user_message")].at(-1);
-  }
-
   async act(itemId, { type, payload, handler, streaming }) {
     if (handler === "client") {
       const { item } = this.views.get(itemId);
@@ -78,14 +56,6 @@ export class Conversation {
       const { updated_item } = await this.ask("threads.sync_custom_action", params);
       if (updated_item) this.put(updated_item);
     });
-  }
-
-  feedback(itemId, kind) {
-    return this.trying(() => this.ask("items.feedback", { item_ids: [itemId], kind }));
-  }
-
-  answer(itemId, input) {
-    return this.run("threads.add_structured_input", { item_id: itemId, input });
   }
 
   async runClientTool({ name, arguments: args }) {
@@ -102,7 +72,7 @@ export class Conversation {
     return ask(type, { thread_id: this.thread?.id, ...params }, options);
   }
 
-  /** One turn: send the request, do what the events say, until the stream ends. */
+  /** One turn; `accepted` is called as soon as the server has the request. */
   async run(type, params, accepted = () => {}) {
     if (this.turn) return this.note("One thing at a time: wait for the answer, or stop it.");
     this.turn = new AbortController();
@@ -121,7 +91,7 @@ export class Conversation {
     } catch (error) {
       this.waits = null;
       if (error.name === "AbortError") this.note("Stopped.");
-      // Before it has begun, a message is still where it was written.
+      // Before that, a message is still where it was written.
       else this.fail(error.message, error.lost && (begun || type === RETRY));
     } finally {
       this.turn = null;
@@ -147,7 +117,7 @@ export class Conversation {
       this.note([event.title, event.message].filter(Boolean).join(": "), event.level);
     }
     if (type === "error") {
-      this.fail(event.message || "The answer failed on the server.", event.allow_retry);
+      this.fail(event.message || "The answer failed.", event.allow_retry);
     }
   }
 
@@ -177,18 +147,20 @@ export class Conversation {
   }
 
   fail(sentence, retry = false) {
-    const again = retry && this.lastAsked() ? button("Retry", () => this.retry()) : "";
-    this.notes.append(el("div.note.danger", { role: "alert" }, sentence, " ", again));
+    const asked = [...this.items.querySelectorAll(".user_message")].at(-1);
+    const again = () => this.run(RETRY, { item_id: asked.id }, () => {
+      while (asked.nextSibling) this.remove(asked.nextSibling.id);
+    });
+    this.notes.append(el("div.note.danger", { role: "alert" },
+      sentence, retry && asked ? button("Retry", again) : ""));
   }
 
-  // Whether this went well; if not, its sentence is shown.
+  /** Shows the sentence of what goes wrong. */
   async trying(what) {
     try {
       await what();
-      return true;
     } catch (error) {
       this.fail(error.message);
-      return false;
     }
   }
 }

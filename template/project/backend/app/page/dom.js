@@ -1,8 +1,8 @@
-// Elements in a line each.
+// Elements in a line each, and what else all parts share.
 
 /**
- * An element: `el("p.big", { id: "x" }, "Hello")`. Functions are listeners (`onclick`); true, texts
- * and numbers are attributes, and all else is left out. Children may be texts, never markup.
+ * An element: `el("p.big", { id: "x" }, "Hello")`. Functions are listeners; true, texts and numbers
+ * are attributes; all else is left out. A child's text is never markup.
  */
 export function el(kind, ...children) {
   const [tag, ...classes] = kind.split(".");
@@ -18,12 +18,12 @@ export function el(kind, ...children) {
   return element;
 }
 
-/** Not `disabled`, which would lose the focus. */
+/** Not `disabled`: that loses the focus. */
 export function setBusy(element, busy) {
   element.ariaBusy = element.ariaDisabled = busy ? "true" : null;
 }
 
-/** A button that takes no second click while the work of the first is under way. */
+/** A button that takes no second click while the first one's work is under way. */
 export function button(text, work, properties = {}) {
   const onclick = async (event) => {
     if (node.ariaBusy) return;
@@ -38,27 +38,23 @@ export function button(text, work, properties = {}) {
   return node;
 }
 
-/** A listener for a form, which never leaves the page. */
+/** A form's listener: `then(form, button)`. */
 export const onSubmit = (then) => (event) => {
   event.preventDefault();
-  then(event.currentTarget);
+  then(event.currentTarget, event.submitter);
 };
 
 export const find = (id) => document.getElementById(id);
 
 const waiting = new Set();
 
-/** Call `draw` before the next frame: once, however often it is asked for. */
+/** Calls `draw` once before the next frame, however often it is asked for. */
 export function beforeNextFrame(draw) {
-  if (waiting.has(draw)) return;
+  if (!waiting.has(draw)) requestAnimationFrame(() => waiting.delete(draw) && draw());
   waiting.add(draw);
-  requestAnimationFrame(() => {
-    waiting.delete(draw);
-    draw();
-  });
 }
 
-/** A link that opens in a tab of its own; the bare text if its address is not safe to follow. */
+/** A link to a new tab; the bare text if its address is not safe. */
 export function link(address, text, title) {
   const { protocol, href } = URL.parse(address) ?? {};
   if (!/^(https?|mailto):$/.test(protocol)) return el("span", text);
@@ -66,7 +62,7 @@ export function link(address, text, title) {
   return el("a", { href, title, target: "_blank", rel }, text);
 }
 
-/** An image of this server, or one that its address holds itself; those of others are links. */
+/** An image of this server, or one that its address holds; else a link to it. */
 export function image(address, alt) {
   const url = address ? URL.parse(address, location.href) : null;
   const own = url?.origin === location.origin || /^data:image\//i.test(url?.href);

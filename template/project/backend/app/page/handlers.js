@@ -1,9 +1,6 @@
 // What this page does for your backend. This is the file to edit.
 
-/**
- * Tools that run in the browser, for the ClientToolCalls of the agent's tools: they take the
- * arguments and return the output, or a promise of it.
- */
+/** Tools that run in the browser: each takes a ClientToolCall's arguments, gives its output. */
 export const clientTools = {
   browser_time_zone: () => ({ time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone }),
 };

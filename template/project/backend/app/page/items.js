@@ -5,7 +5,6 @@ import { Markdown } from "./markdown.js";
 import { about, apply } from "./protocol.js";
 import { Widget } from "./widgets.js";
 
-/** One item of the thread, as it stands in the page. */
 export class ItemView {
   constructor(item, conversation) {
     this.element = el(`article.item.${item.type}`, { id: item.id });
@@ -19,7 +18,6 @@ export class ItemView {
     this.draw();
   }
 
-  /** Do what an update says; drawn before the next frame, with all others. */
   update(update) {
     apply(this.item, update);
     this.kind.update?.(update);
@@ -27,7 +25,7 @@ export class ItemView {
   }
 }
 
-// A kind makes `draw(item)` for an element, called whenever the item has changed.
+// Each kind's `draw(item)` is called whenever the item has changed.
 
 const afresh = (drawn) => (element, conversation) => ({
   draw: (item) => element.replaceChildren(...[drawn(item, conversation)].flat(Infinity)),
@@ -37,20 +35,16 @@ function assistantMessage(element, conversation) {
   const message = new Markdown();
   const sources = el("ol.sources", { "aria-label": "Sources" });
   let said;
-  const judge = (kind) => async ({ currentTarget: chosen }) => {
-    if (!(await conversation.feedback(element.id, kind))) return;
+  const judge = (kind) => ({ currentTarget: chosen }) => conversation.trying(async () => {
+    await conversation.ask("items.feedback", { item_ids: [element.id], kind });
     for (const thumb of thumbs) thumb.ariaPressed = thumb === chosen;
-  };
-  const thumb = (name, kind) => button(name, judge(kind),
-    { "aria-label": `${name} answer`, "aria-pressed": "false" });
-  const thumbs = about.offers.feedback
-    ? [thumb("Good", "positive"), thumb("Bad", "negative")] : [];
-  element.append(
-    el("h2.hidden", "Assistant"),
-    message.element,
-    sources,
-    el("p.row.tools",
-      button("Copy", () => navigator.clipboard.writeText(said)), thumbs));
+  });
+  const kinds = about.offers.feedback ? { Good: "positive", Bad: "negative" } : {};
+  const thumbs = Object.entries(kinds).map(([name, kind]) => button(name, judge(kind),
+    { "aria-label": `${name} answer`, "aria-pressed": "false" }));
+  const copy = button("Copy", () => navigator.clipboard.writeText(said));
+  const tools = el("p.row.tools", copy, thumbs);
+  element.append(el("h2.hidden", "Assistant"), message.element, sources, tools);
   return {
     draw({ content }) {
       said = content.map((part) => part?.text ?? "").join("\n\n");
@@ -65,32 +59,25 @@ function workflow(element) {
   const title = el("summary");
   const list = el("ol.tasks");
   const fold = el("details", title, list);
-  const drawn = [];
   let wasExpanded;
   element.append(fold);
   return {
     draw({ workflow: { expanded, summary, tasks, type } }) {
       const newest = tasks.findLast((task) => task?.title)?.title;
-      const duration = summary?.duration === undefined ? "" : `Thought for ${summary.duration} s`;
+      const duration = summary?.duration && `Thought for ${summary.duration} s`;
       const none = type === "reasoning" ? "Thinking…" : "Steps";
       title.textContent = summary?.title || duration || newest || none;
       // Only a change opens or closes it: a reader's choice stays.
       if (expanded !== wasExpanded) fold.open = expanded;
       wasExpanded = expanded;
-      tasks.forEach((task, index) => {
-        if (drawn[index] === task) return;
-        drawn[index] = task;
-        list.children[index]?.remove();
-        list.insertBefore(el("li", taskOf(task)), list.children[index] ?? null);
-      });
+      list.replaceChildren(...tasks.map((task) => el("li", taskOf(task ?? {}))));
     },
   };
 }
 
 function widgetItem(element, conversation) {
-  let drawn = {};
-  const act = (action) => conversation.act(element.id, action);
-  const widget = new Widget(drawn, act, (target) => new Markdown(target));
+  let drawn;
+  const widget = new Widget(drawn, (action) => conversation.act(element.id, action));
   element.append(widget.element);
   return {
     draw({ widget: root }) {
@@ -117,7 +104,7 @@ function taskOf({ title, content, status_indicator: state, queries = [], sources
   return [
     el("strong", { class: state }, title ?? ""),
     new Markdown().set(content ?? ""),
-    queries.length ? el("p", `Searched: ${queries.join(", ")}`) : "",
+    queries.map((query) => el("p", `Searched: ${query}`)),
     el("ul", sources.map(sourceOf)),
   ];
 }
@@ -129,45 +116,39 @@ function userMessage({ content, attachments = [], quoted_text: quoted }) {
     el("li", preview ? image(preview, name) : name));
   return [
     el("h2.hidden", "You"),
-    quoted ? el("blockquote", { dir: "auto" }, quoted) : "",
-    el("div.text", { dir: "auto" }, said),
-    files.length ? el("ul.attachments", files) : "",
+    el("blockquote", { dir: "auto" }, quoted ?? ""),
+    el("div", { dir: "auto" }, said),
+    el("ul", files),
   ];
 }
 
-function generatedImage({ image: made, progress }) {
-  if (made) return image(made.url, "The generated image");
-  return `Making an image…${progress == null ? "" : ` ${Math.round(progress * 100)} %`}`;
-}
-
 function clientToolCall(item, conversation) {
-  const { name, status, arguments: given, output } = item;
-  const waits = status === "pending";
-  const says = `${name} ${waits ? "waits for this page" : "ran in this page"}`;
+  const waits = item.status === "pending";
+  const says = `${item.name} ${waits ? "waits for this page" : "ran in this page"}`;
   return [
-    el("details", el("summary", says), code({ arguments: given, output })),
+    el("details", el("summary", says), code({ arguments: item.arguments, output: item.output })),
     waits ? button("Run it", () => conversation.runClientTool(item)) : "",
   ];
 }
 
 function structuredInput({ id: item, status, inputs }, conversation) {
   if (status !== "pending") {
-    return el("dl", inputs.map(({ question, answer }) => [
-      el("dt", question),
-      el("dd", answer?.values?.join(", ") || "skipped"),
-    ]));
+    return el("dl", inputs.map(({ question, answer }) =>
+      [el("dt", question), el("dd", answer?.values?.join(", ") || "skipped")]));
   }
+  const answer = (input) =>
+    conversation.run("threads.add_structured_input", { item_id: item, input });
   const onsubmit = onSubmit((form) => {
     const given = new FormData(form);
     const answers = inputs.map(({ id }) => {
       const values = given.getAll(id).filter((value) => value.trim());
       return [id, { values, skipped: values.length === 0 }];
     });
-    conversation.answer(item, { status: "answered", answers: Object.fromEntries(answers) });
+    return answer({ status: "answered", answers: Object.fromEntries(answers) });
   });
-  const skip = () => conversation.answer(item, { status: "skipped", answers: {} });
-  return el("form", { onsubmit }, inputs.map(questionOf), el("p.row",
-    el("button.primary", "Answer"), button("Skip", skip)));
+  const skip = button("Skip", () => answer({ status: "skipped", answers: {} }));
+  const send = el("button.primary", "Answer");
+  return el("form", { onsubmit }, inputs.map(questionOf), el("p.row", send, skip));
 }
 
 function questionOf({ id: name, type, question, description, options = [], multiple }) {
@@ -180,18 +161,19 @@ function questionOf({ id: name, type, question, description, options = [], multi
     el("label", "Other: ", el("input", { name })));
 }
 
-const nothing = () => [];
+const nothing = afresh(() => []);
 const KINDS = {
   assistant_message: assistantMessage,
   workflow,
   widget: widgetItem,
   user_message: afresh(userMessage),
   task: afresh(({ task }) => taskOf(task)),
-  generated_image: afresh(generatedImage),
+  generated_image: afresh(({ image: made }) =>
+    made ? image(made.url, "The generated image") : "Making an image…"),
   client_tool_call: afresh(clientToolCall),
   structured_input: afresh(structuredInput),
-  // A marker between turns, and what must not be seen, should a server send it.
-  end_of_turn: afresh(nothing),
-  hidden_context_item: afresh(nothing),
-  sdk_hidden_context: afresh(nothing),
+  // A marker, and what must not be seen, should a server send it.
+  end_of_turn: nothing,
+  hidden_context_item: nothing,
+  sdk_hidden_context: nothing,
 };

@@ -39,12 +39,15 @@ async function follow() {
   toEnd();
 }
 
-// The end of the conversation stays in sight, unless the reader has scrolled away from it.
+// The end of the conversation stays in sight, unless the reader has scrolled up.
 const scroller = find("scroller");
 let atEnd = true;
+let before = 0;
 const toEnd = () => scroller.scrollTo(0, scroller.scrollHeight);
 scroller.onscroll = () => {
-  atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 60;
+  const { scrollTop, scrollHeight, clientHeight } = scroller;
+  atEnd = scrollHeight - scrollTop - clientHeight < 60 || (atEnd && scrollTop >= before);
+  before = scrollTop;
 };
 new ResizeObserver(() => atEnd && toEnd()).observe(find("conversation"));
 

@@ -16,7 +16,7 @@ const BLOCK = join([
   /|^\s*(?<marker>[-+*]|\d{1,3}[.)])(?:\s+|$)/,
 ]);
 const TABLE = /^(?=.*-)(?=.*\|)[\s|:-]+$/;
-const TASK = /^\s*\[[ xX]\]\s+(?=\S)/;
+const TASK = /^\s*\[([ xX])\]\s+(?=\S)/;
 // None may hold its like, which bounds how deep they nest.
 const INLINE = join([
   /(?<hard>(?<! ) {2,}|\\)\n|\\(?<escaped>[!-/:-@[-`{-~])/,
@@ -101,13 +101,8 @@ function list(first, kind, take, depth) {
   return () => {
     const element = kind[1] ? el("ol", { start: parseInt(kind) }) : el("ul");
     for (const [line, ...more] of items) {
-      const item = fill(el("li"), [line.replace(TASK, ""), ...more], depth);
-      if (TASK.test(line)) {
-        const checked = line.trim()[1] !== " ";
-        item.firstChild.prepend(
-          el("input", { type: "checkbox", disabled: true, checked, "aria-label": "Done" }));
-      }
-      element.append(item);
+      const task = line.replace(TASK, (_, mark) => (mark === " " ? "☐ " : "☑ "));
+      element.append(fill(el("li"), [task, ...more], depth));
     }
     return element;
   };

@@ -3,12 +3,12 @@
 import { beforeNextFrame, button, el, find } from "./dom.js";
 
 const panel = find("panel");
-const facts = el("dl");
+const facts = el("p");
 const rows = el("ol");
 let shown = { sent: 0 };
 panel.append(button("Copy as curl", copy), facts, rows);
 
-/** Told of each exchange with the server whenever it has changed. */
+/** Told of each exchange with the server when it has changed. */
 export function watch(exchange) {
   // What the page asks by itself does not push the last turn away.
   if (exchange.sent > shown.sent && (exchange.streams || !shown.streams)) {
@@ -26,19 +26,11 @@ export function toggle() {
 
 function draw() {
   if (panel.hidden) return;
-  const { events, status, requestId, took } = shown;
+  const { events, requestId, took } = shown;
   rows.append(...events.slice(rows.children.length).map(rowOf));
   const deltas = events.filter(({ data }) => data.update?.delta !== undefined);
-  const entries = Object.entries({
-    status: status ?? "sent",
-    "request id": requestId ?? "–",
-    "first delta": ms(deltas[0]?.at),
-    deltas: deltas.length,
-    bytes: events.reduce((sum, { size }) => sum + size, 0),
-    total: ms(took),
-  });
-  facts.replaceChildren(...entries.map(([name, value]) =>
-    el("div", el("dt", name), el("dd", String(value)))));
+  facts.textContent = `Request ${requestId ?? "–"}: first delta after ${ms(deltas[0]?.at)}, `
+    + `${deltas.length} deltas, ${ms(took)} in total.`;
 }
 
 const ms = (time) => (time === undefined ? "–" : `${Math.round(time)} ms`);

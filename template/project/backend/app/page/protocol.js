@@ -5,19 +5,16 @@ import { watch } from "./panel.js";
 import { authorization, signIn } from "./signin.js";
 
 const LOST = "The connection to the server was lost.";
-const UNREACHED = "The server cannot be reached. Is it running?";
+const UNREACHED = "The server cannot be reached.";
 const url = new URL("chatkit", location.href).href;
 
-/** What the page cannot know: the project's name, who answers, what the server offers. */
+/** The project's name, who answers, what the server offers. */
 export const about = await (await fetch("page/about.json")).json();
 
-/** Its message is a sentence for the person at the chat; `lost`: there is no connection. */
+/** With a sentence for the person at the chat; `lost`: there is no connection. */
 class RequestFailed extends Error {}
 
-/**
- * The JSON that answers a request, or the last event of a stream; `onEvent` is handed each.
- * Throws RequestFailed, and an AbortError on Stop.
- */
+/** The JSON that answers, or the last event of a stream, of which `onEvent` is handed each. */
 export async function ask(type, params, { signal, onEvent } = {}) {
   const body = JSON.stringify({ type, params });
   const exchange = { url, body, events: [], streams: onEvent, sent: performance.now() };
@@ -33,8 +30,7 @@ export async function ask(type, params, { signal, onEvent } = {}) {
   } catch (error) {
     if (error instanceof RequestFailed || error.name === "AbortError") throw error;
     if (exchange.status) console.warn(error);
-    const sentence = exchange.status ? LOST : UNREACHED;
-    throw Object.assign(new RequestFailed(sentence), { lost: true });
+    throw Object.assign(new RequestFailed(exchange.status ? LOST : UNREACHED), { lost: true });
   } finally {
     exchange.took = performance.now() - exchange.sent;
     watch(exchange);
@@ -45,7 +41,6 @@ async function send(exchange, signal) {
   const { body } = exchange;
   const given = { "Content-Type": "application/json", ...authorization(url), ...headers() };
   exchange.headers = given;
-  watch(exchange);
   const response = await fetch(url, { method: "POST", body, headers: given, signal });
   exchange.status = response.status;
   exchange.requestId = response.headers.get("X-Request-ID");
@@ -60,12 +55,10 @@ async function send(exchange, signal) {
   throw new RequestFailed(id ? `${sentence} (Request ${id})` : sentence);
 }
 
-const encoder = new TextEncoder();
-
 function receive(exchange, text) {
   const data = JSON.parse(text);
   const at = performance.now() - exchange.sent;
-  exchange.events.push({ at, size: encoder.encode(text).length, data });
+  exchange.events.push({ at, size: new TextEncoder().encode(text).length, data });
   watch(exchange);
   return data;
 }
@@ -100,8 +93,7 @@ export function apply(item, update) {
   if (content) item.content[index] = content;
   if (task) item.workflow.tasks[update.task_index] = task;
   if (widget) item.widget = widget;
-  if (annotation) (part.annotations ??= []).splice(update.annotation_index, 0, annotation);
-  if (type === "generated_image.updated") Object.assign(item, update, { type: item.type });
+  if (annotation) (part.annotations ??= []).push(annotation);
   if (type === "assistant_message.content_part.text_delta") {
     if (part) part.text += delta;
     else item.content[index] = { text: delta };

@@ -1,4 +1,4 @@
-// The token that a backend with a sign-in asks for. It is kept in this tab alone.
+// The token that a backend with a sign-in asks for, kept in this tab alone.
 
 import { find, onSubmit } from "./dom.js";
 
@@ -12,14 +12,14 @@ form.onsubmit = onSubmit(() => {
   form.hidden = true;
 });
 
-/** The header for a request to this address: none before the sign-in, nor for other hosts. */
+/** The header for this address: none before a sign-in, nor for other hosts. */
 export function authorization(address) {
   const kept = sessionStorage.getItem(KEY);
   const own = URL.parse(address, location.href)?.origin === location.origin;
   return kept && own ? { Authorization: `Bearer ${kept}` } : {};
 }
 
-/** Show the form and what the server says; ends when a token has been given. */
+/** Shows the form with this sentence, until a token is given. */
 export function signIn(sentence, signal) {
   problem.textContent = sentence;
   form.hidden = false;

@@ -14,7 +14,6 @@ find("list").append(list, more);
 const request = (type, params, then) =>
   here.open.trying(async () => then(await ask(type, params)));
 
-/** The next page of the list. */
 export function load() {
   return request("threads.list", { limit: PAGE, order: "desc", after: last }, (page) => {
     for (const thread of page.data) put(thread, "append");
@@ -23,15 +22,14 @@ export function load() {
   });
 }
 
-/** Show a thread, in its place if it is there already. */
+/** Shows a thread, in its place if it is there already. */
 export function put({ id, title }, where = "prepend") {
   if (!rows.has(id)) {
-    const sign = (text, title, work) =>
-      button(text, () => work(id), { "aria-label": title, title });
+    const open = () => (location.hash = id);
     const row = el("li",
-      button("", () => (location.hash = id), { class: "thread", dir: "auto" }),
-      sign("✎", "Rename", rename),
-      sign("✕", "Delete", remove));
+      button("", open, { class: "thread", dir: "auto" }),
+      button("✎", () => rename(id), { "aria-label": "Rename", title: "Rename" }),
+      button("✕", () => remove(id), { "aria-label": "Delete", title: "Delete" }));
     rows.set(id, row);
     list[where](row);
   }
