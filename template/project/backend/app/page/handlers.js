@@ -14,5 +14,5 @@ export const actions = {};
 /** What @… in a message may name: {id, text, data, group?} that fit the query. Null: nothing. */
 export const searchTags = null; // async (query) => [{ id: "ada", text: "Ada Lovelace", data: {} }]
 
-/** What else to send with each request: a sign-in, for example. */
+/** Further headers of each request. */
 export const headers = () => ({});

@@ -63,6 +63,7 @@ for (const [name, work] of Object.entries(toggles)) {
 }
 window.onhashchange = follow;
 here.open = new Conversation(changed);
+show();
 await load();
-await follow();
+if (location.hash) await follow();
 find("text").focus();

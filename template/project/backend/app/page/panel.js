@@ -8,7 +8,6 @@ const rows = el("ol");
 let shown = { sent: 0 };
 panel.append(button("Copy as curl", copy), facts, rows);
 
-/** Told of each exchange with the server when it has changed. */
 export function watch(exchange) {
   // What the page asks by itself does not push the last turn away.
   if (exchange.sent > shown.sent && (exchange.streams || !shown.streams)) {

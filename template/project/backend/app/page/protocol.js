@@ -5,7 +5,7 @@ import { watch } from "./panel.js";
 import { authorization, signIn } from "./signin.js";
 
 const LOST = "The connection to the server was lost.";
-const UNREACHED = "The server cannot be reached.";
+const UNREACHED = "The server cannot be reached. Is it running?";
 const url = new URL("chatkit", location.href).href;
 
 /** The project's name, who answers, what the server offers. */
