@@ -439,6 +439,18 @@ def test_back_leads_to_the_thread_before(page: Page, show: Backend) -> None:
     assert thread_in(page) == first
 
 
+def test_the_end_stays_in_sight_until_the_reader_scrolls_up(page: Page, show: Backend) -> None:
+    visitor = Visitor(page, show.url).open()
+    long = "Say: " + "a line\n\n" * 12
+    for _ in range(4):
+        visitor.say(long)
+        expect(visitor.answers.last.get_by_text("a line").last).to_be_in_viewport()
+    page.locator("#scroller").evaluate("(scroller) => scroller.scrollTo(0, 0)")
+    expect(visitor.asked.first).to_be_in_viewport()
+    visitor.say(long)
+    expect(visitor.asked.first).to_be_in_viewport()
+
+
 def test_an_unknown_thread_in_the_address_is_told(page: Page, show: Backend) -> None:
     visitor = Visitor(page, show.url).open("/#thr_unknown")
     expect(visitor.alert).to_contain_text("no such thread")

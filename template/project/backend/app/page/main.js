@@ -7,8 +7,6 @@ import { toggle } from "./panel.js";
 import { about } from "./protocol.js";
 import { load, mark, put } from "./threads.js";
 
-const { body } = document;
-
 function changed(conversation) {
   const { thread } = conversation;
   if (thread) put(thread);
@@ -30,7 +28,7 @@ function show() {
 
 async function follow() {
   const threadId = location.hash.slice(1);
-  body.classList.remove("threads-open");
+  document.body.classList.remove("threads-open");
   if (threadId && here.open.thread?.id === threadId) return;
   here.open = here.of(threadId) ?? new Conversation(changed);
   if (threadId && !here.open.thread) await here.open.load(threadId);
@@ -57,7 +55,7 @@ find("new-chat").onclick = () => {
   location.hash = "";
   find("text").focus();
 };
-const toggles = { threads: () => body.classList.toggle("threads-open"), panel: toggle };
+const toggles = { threads: () => document.body.classList.toggle("threads-open"), panel: toggle };
 for (const [name, work] of Object.entries(toggles)) {
   find(`show-${name}`).onclick = ({ target }) => (target.ariaExpanded = work());
 }
