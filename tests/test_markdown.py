@@ -266,9 +266,6 @@ def test_markup_in_an_answer_never_becomes_elements_or_handlers(tab: Page, text:
         "h3",
         "ul",
         "li",
-        "input",
-        "disabled",
-        "checked",
     }
     assert set(found) <= drawn
     assert "onclick" not in found
@@ -340,15 +337,9 @@ def test_a_line_of_bars_alone_makes_no_table(tab: Page) -> None:
     assert html(tab, "\n|-|-|\n\na") == "<p>|-|-|</p><p>a</p>"
 
 
-def test_tasks_show_what_is_done_and_cannot_be_changed(tab: Page) -> None:
+def test_tasks_show_what_is_done(tab: Page) -> None:
     tab.evaluate("() => show('- [x] a\\n- [ ] b\\n  - [X] c\\n- [link] d')")
-    boxes = tab.get_by_role("checkbox")
-    assert boxes.evaluate_all("(all) => all.map((box) => [box.checked, box.disabled])") == [
-        [True, True],
-        [False, True],
-        [True, True],
-    ]
-    assert tab.locator("main li > p").all_inner_texts() == ["a", "b", "c", "[link] d"]
+    assert tab.locator("main li > p").all_inner_texts() == ["☑ a", "☐ b", "☑ c", "[link] d"]
 
 
 def test_arabic_and_hebrew_run_from_the_right(tab: Page) -> None:

@@ -41,11 +41,8 @@ HARNESS = """async () => {
     if (!hold) return Promise.resolve();
     return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
   };
-  const markdown = (target) => ({
-    set(text) { target.textContent = text; window.sets = (window.sets ?? 0) + 1; },
-  });
   window.show = (root) => {
-    window.w = new Widget(root, act, markdown);
+    window.w = new Widget(root, act);
     document.querySelector("main").append(w.element);
   };
 }"""
@@ -159,7 +156,7 @@ def samples() -> dict[str, tuple[pydantic.BaseModel, list[str] | str]]:
             ),
             ["a value", "a label", "a title", "a text", "inside"],
         ),
-        "Markdown": (W.Markdown(value="**md**"), ["**md**"]),
+        "Markdown": (W.Markdown(value="**md**"), "strong"),
         "Text": (W.Text(value="words"), ["words"]),
         "Title": (W.Title(value="words"), ["words"]),
         "Caption": (W.Caption(value="words"), ["words"]),
@@ -220,11 +217,12 @@ def test_every_component_of_the_sdk_is_drawn(page: Page, name: str) -> None:
 
 def test_every_type_has_its_own_drawing() -> None:
     source = SOURCE.read_text(encoding="utf-8")
-    shared = {"Basic", "Box", "Row", "Col", "Transition"}  # drawn as a plain box, on purpose
+    # Drawn as a plain box, on purpose.
+    shared = {"Basic", "Box", "Row", "Col", "ListViewItem", "Transition"}
     for cls in component_classes().values():
         for type_ in typing.get_args(cls.model_fields["type"].annotation):
             if type_ not in shared:
-                assert f"\n  {type_}: " in source or f"\n  {type_}(w" in source, type_
+                assert f"\n  {type_}: " in source or f"\n  {type_}(c" in source, type_
 
 
 def test_a_screen_reader_finds_roles_and_names(page: Page) -> None:
@@ -307,8 +305,7 @@ def test_chart_is_a_table(page: Page) -> None:
     table = root.get_by_role("table", name="A, b by m")
     assert table.get_by_role("columnheader").all_inner_texts() == ["m", "A", "b"]
     assert table.get_by_role("rowheader").all_inner_texts() == ["January", "2"]
-    assert table.get_by_role("cell").all_inner_texts() == ["10", "-5", "1,234,567", "0"]
-    assert root.locator("td").nth(2).evaluate("n => n.style.getPropertyValue('--share')") == "1"
+    assert table.get_by_role("cell").all_inner_texts() == ["10", "-5", "1234567", "0"]
 
 
 def test_only_this_server_s_images_are_loaded(page: Page) -> None:
@@ -326,7 +323,7 @@ def test_only_this_server_s_images_are_loaded(page: Page) -> None:
     assert root.locator("img").evaluate_all("all => all.map(i => i.alt)") == ["own", "data"]
     assert root.locator("a").all_inner_texts() == ["far (evil.example)", "Image (evil.example)"]
     assert root.locator("a").evaluate_all(
-        "all => all.every(a => a.rel === 'noopener noreferrer' && a.target === '_blank')"
+        "all => all.every(a => a.rel === 'noopener noreferrer nofollow' && a.target === '_blank')"
     )
     assert "script" in root.inner_text() and "none" in root.inner_text()
     assert root.locator("img").first.evaluate("i => [getComputedStyle(i).objectFit, i.width]") == [
@@ -357,17 +354,19 @@ def test_a_long_list_shows_more_on_demand(page: Page) -> None:
       type: "ListViewItem", id: "i4", children: [{ type: "Text", value: "New 4" }],
     })""")
     expect(root.get_by_role("listitem")).to_have_count(2)
-    root.get_by_role("button", name="Show more").press("Enter")
+    root.get_by_text("Show more").press("Enter")
     expect(root.get_by_role("listitem")).to_have_count(5)
-    expect(root.get_by_role("listitem").nth(2)).to_be_focused()
-    expect(root.get_by_role("button")).to_have_count(0)
     assert "New 4" in root.inner_text()
+    page.evaluate("""w.setComponent("i4", {
+      type: "ListViewItem", id: "i4", children: [{ type: "Text", value: "Newer 4" }],
+    })""")
+    assert "Newer 4" in root.inner_text()
     page.evaluate("""w.setRoot({
       type: "ListView",
       limit: 1,
       children: [{ type: "ListViewItem", children: [] }, { type: "Text", value: "stray" }],
     })""")
-    expect(root.get_by_role("listitem")).to_have_count(2)
+    assert "stray" in root.inner_text()
 
 
 def test_a_list_limits_itself(page: Page) -> None:
@@ -404,18 +403,10 @@ def test_a_button_sends_its_action_as_it_is(page: Page) -> None:
     ]
 
 
-def test_an_action_has_defaults(page: Page) -> None:
+def test_an_action_needs_no_more_than_a_type(page: Page) -> None:
     root = show(page, {"type": "Button", "label": "Go", "onClickAction": {"type": "t"}})
     root.get_by_role("button").click()
-    assert acts(page) == [
-        {
-            "type": "t",
-            "payload": None,
-            "handler": "server",
-            "loadingBehavior": "auto",
-            "streaming": True,
-        }
-    ]
+    assert acts(page) == [{"type": "t", "payload": None}]
 
 
 def test_a_button_without_an_action_sends_nothing(page: Page) -> None:
@@ -694,7 +685,7 @@ def test_any_component_may_be_clicked(page: Page) -> None:
 # Busy
 
 
-def test_self_is_busy_and_enabled_again(page: Page) -> None:
+def test_a_widget_rests_while_its_action_is_under_way(page: Page) -> None:
     root = show(
         page,
         card(
@@ -707,13 +698,14 @@ def test_self_is_busy_and_enabled_again(page: Page) -> None:
     a.focus()
     a.press("Enter")
     expect(a).to_be_disabled()
-    expect(a).to_have_attribute("aria-busy", "true")
-    expect(b).to_be_enabled()
-    a.evaluate("n => n.click()")
+    expect(b).to_be_disabled()
+    expect(root).to_have_attribute("aria-busy", "true")
+    for button in (a, b):
+        button.evaluate("n => n.click()")
     assert len(acts(page)) == 1
     page.evaluate("waiting[0].reject(new Error('no'))")
     expect(a).to_be_enabled()
-    assert a.get_attribute("aria-busy") is None
+    assert root.get_attribute("aria-busy") is None
     expect(a).to_be_focused()
     a.click()
     assert len(acts(page)) == 2
@@ -727,22 +719,21 @@ def test_the_whole_widget_rests_while_a_card_acts(page: Page, how: str) -> None:
     page.evaluate("hold = true")
     root.locator("input").fill("v")
     root.locator("input").press("Enter")
-    assert root.evaluate("n => [n.inert, n.ariaBusy]") == [True, "true"]
+    assert root.evaluate("n => n.ariaBusy") == "true"
     root.locator("button").evaluate("n => n.click()")
     assert len(acts(page)) == 1
     page.wait_for_timeout(100)
     page.evaluate(f"waiting[0].{how}(new Error('no'))")
-    until(page, "!w.element.inert")
-    assert root.get_attribute("aria-busy") is None
+    until(page, "!w.element.ariaBusy")
     expect(root.locator("input")).to_be_focused()
 
 
 @pytest.mark.parametrize(
     "behaviour, busy",
-    [("none", "none"), ("container", "container"), ("self", "self"), ("auto", "none")],
+    [("none", False), ("container", True), ("self", True), ("auto", False)],
 )
 def test_a_select_is_busy_as_its_loading_behaviour_says(
-    page: Page, behaviour: str, busy: str
+    page: Page, behaviour: str, busy: bool
 ) -> None:
     root = show(
         page,
@@ -756,13 +747,12 @@ def test_a_select_is_busy_as_its_loading_behaviour_says(
     )
     page.evaluate("hold = true")
     root.locator("select").select_option("x")
-    state = page.evaluate("[w.element.inert, w.element.querySelector('select').disabled]")
-    assert state == [busy == "container", busy == "self"]
+    assert page.evaluate("w.element.ariaBusy") == ("true" if busy else None)
     page.evaluate("waiting[0].resolve()")
-    until(page, "!w.element.inert && !w.element.querySelector('select').disabled")
+    until(page, "!w.element.ariaBusy")
 
 
-def test_only_the_form_or_the_list_item_that_acts_is_busy(page: Page) -> None:
+def test_a_form_or_a_list_item_that_acts_makes_its_widget_rest(page: Page) -> None:
     root = show(
         page,
         W.BasicRoot(
@@ -781,18 +771,12 @@ def test_only_the_form_or_the_list_item_that_acts_is_busy(page: Page) -> None:
         ),
     )
     page.evaluate("hold = true")
-    root.get_by_role("button", name="Send").click()
-    assert page.evaluate("[w.element.querySelector('form').inert, w.element.inert]") == [
-        True,
-        False,
-    ]
-    root.get_by_role("button", name="Row").click()
-    expect(root.get_by_role("button", name="Row")).to_be_disabled()
-    page.evaluate("waiting.forEach(w => w.resolve())")
-    until(
-        page,
-        "!w.element.querySelector('form').inert && !w.element.querySelector('.cover').disabled",
-    )
+    for number, name in enumerate(("Send", "Row")):
+        root.get_by_role("button", name=name).click()
+        expect(root.get_by_role("button", name="Row")).to_be_disabled()
+        page.evaluate(f"waiting[{number}].resolve()")
+        expect(root.get_by_role("button", name="Row")).to_be_enabled()
+    assert [a["type"] for a in acts(page)] == ["f", "i"]
 
 
 def test_busy_outlives_a_redraw(page: Page) -> None:
@@ -843,27 +827,25 @@ def test_a_streaming_text_grows(page: Page) -> None:
         page,
         card(
             W.Text(id="t", value="Hel", streaming=True),
-            W.Markdown(id="m", value="*a", streaming=True),
+            W.Markdown(id="m", value="**a", streaming=True),
             W.Text(id="empty", value=""),
             W.Button(label="x"),
         ),
     )
-    expect(root.locator("[data-id=t]")).to_have_attribute("aria-busy", "true")
     page.evaluate("""() => {
       window.node = w.element.querySelector("[data-id=t]");
       window.button = w.element.querySelector("button");
       w.appendText("t", "lo", false);
       w.appendText("t", "!", true);
-      w.appendText("m", "b*", true);
+      w.appendText("m", "b**", true);
       w.appendText("empty", "now", true);
       w.appendText("nobody", "x", true);
       w.appendText('"]', "x", true);
     }""")
     expect(root.locator("[data-id=t]")).to_have_text("Hello!")
-    expect(root.locator("[data-id=m]")).to_have_text("*ab*")
+    expect(root.locator("[data-id=m] strong")).to_have_text("ab")
     expect(root.locator("[data-id=empty]")).to_have_text("now")
-    assert root.locator("[data-id=t]").get_attribute("aria-busy") is None
-    assert page.evaluate("node.isConnected && button.isConnected && sets === 2")
+    assert page.evaluate("node.isConnected && button.isConnected")
 
 
 def test_component_update_redraws_only_itself(page: Page) -> None:
@@ -1006,15 +988,12 @@ def style(page: Page, **properties: Any) -> str:
         ({"gap": "1rem"}, "gap: 1rem"),
         ({"padding": 3}, "padding: 12px"),
         ({"padding": "4px 8px"}, "padding: 4px 8px"),
-        (
-            {"padding": {"x": 2, "top": 1}},
-            "padding-top: 4px; padding-right: 8px; padding-left: 8px",
-        ),
-        ({"margin": {"left": "auto"}}, "margin-left: auto"),
+        ({"padding": {"x": 2, "top": 1}}, "padding: 4px 8px 0px"),
+        ({"margin": {"left": "auto"}}, "margin: 0px 0px 0px auto"),
         ({"width": 120}, "width: 120px"),
         ({"size": 40}, "width: 40px; height: 40px"),
         ({"width": "50%"}, "width: 50%"),
-        ({"minSize": 4, "maxWidth": "20ch"}, "min-width: 4px; min-height: 4px; max-width: 20ch"),
+        ({"minWidth": 4, "maxWidth": "20ch"}, "min-width: 4px; max-width: 20ch"),
         ({"size": 10, "width": 5}, "width: 5px; height: 10px"),
         (
             {"align": "center", "justify": "between"},
@@ -1023,28 +1002,15 @@ def style(page: Page, **properties: Any) -> str:
         ({"flex": 1}, "flex: 1 1 0%"),
         ({"flex": "0 0 auto"}, "flex: 0 0 auto"),
         ({"wrap": "wrap"}, "flex-wrap: wrap"),
-        ({"aspectRatio": 1.5}, "aspect-ratio: 1.5"),
-        ({"aspectRatio": 1.7777777}, "aspect-ratio: 1.77778"),
-        ({"aspectRatio": "16 / 9"}, "aspect-ratio: 16 / 9"),
         ({"radius": "full"}, "border-radius: 500px"),
         ({"radius": "lg"}, "border-radius: 10px"),
         ({"radius": "100%"}, "border-radius: 100%"),
         ({"border": 1}, "border: 1px solid var(--line)"),
-        (
-            {"border": {"size": 2, "color": "#f00", "style": "dashed"}},
-            "border: 2px dashed rgb(255, 0, 0)",
-        ),
-        (
-            {"border": {"top": 1, "x": {"size": 3, "color": "strong"}}},
-            "border-right: 3px solid var(--line)",
-        ),
+        ({"border": {"size": 2, "color": "#f00"}}, "border: 2px solid rgb(255, 0, 0)"),
+        ({"border": {"size": 2, "color": "strong"}}, "border: 2px solid var(--line)"),
         ({"background": "surface-secondary"}, "background: var(--raised)"),
         ({"background": "#abc"}, "background: rgb(170, 187, 204)"),
-        (
-            {"background": {"light": "#fff", "dark": "rgb(0 0 0 / 50%)"}},
-            "background: light-dark(rgb(255, 255, 255), rgba(0, 0, 0, 0.5))",
-        ),
-        ({"background": "red-100"}, "background: color-mix(red 27.2727%, white 72.7273%)"),
+        ({"background": "rgb(0 0 0 / 50%)"}, "background: rgba(0, 0, 0, 0.5)"),
         ({"color": "danger"}, "--tone: var(--danger)"),
         ({"theme": "dark"}, "color-scheme: dark"),
     ],
@@ -1219,10 +1185,9 @@ def test_texts_look_as_asked(page: Page) -> None:
                 size="xl",
                 textAlign="center",
             ),
-            W.Text(value="long " * 80, maxLines=2),
             W.Text(value="long " * 80, truncate=True),
-            W.Text(value="x", minLines=3),
-            W.Caption(value="c", color={"light": "#123456", "dark": "#fff"}),
+            W.Text(value="one line"),
+            W.Caption(value="c", color="#123456"),
         ),
     )
 
@@ -1246,9 +1211,8 @@ def test_texts_look_as_asked(page: Page) -> None:
         "center",
         "rgb(179, 38, 30)",
     ]
-    assert height(1) == pytest.approx(2 * height(2), abs=1)
-    assert height(3) == pytest.approx(3 * height(2), abs=1)
-    assert css(4, "color") == ["rgb(18, 52, 86)"]
+    assert height(1) == pytest.approx(height(2), abs=1)
+    assert css(3, "color") == ["rgb(18, 52, 86)"]
 
 
 # Malformed

@@ -1,144 +1,105 @@
 // Where a message is written: text, tags, attachments, the model that shall answer.
 
-import { button, el, find } from "./dom.js";
+import { here } from "./conversation.js";
+import { button, el, find, onSubmit } from "./dom.js";
 import { searchTags } from "./handlers.js";
+import { about, ask } from "./protocol.js";
+import { authorization } from "./signin.js";
 
-/** The form below the conversation. */
-export class Composer {
-  /**
-   * @param {import("./protocol.js").Client} client
-   * @param {object} page `send(input, accepted)`, `stop()` and `fail(sentence)`, and `offers`:
-   *   `attachments` and `models`
-   */
-  constructor(client, page) {
-    this.client = client;
-    this.page = page;
-    this.files = [];
-    this.tags = [];
-    this.form = find("composer");
-    this.text = find("text");
-    this.extras = find("extras");
-    this.form.onsubmit = (event) => {
-      event.preventDefault();
-      if (this.busy) page.stop();
-      else this.submit();
-    };
-    this.text.onkeydown = (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      if (!this.busy) this.submit();
-    };
-    this.text.oninput = () => this.offerTags();
-    const { models, attachments } = page.offers;
-    if (models.length) {
-      this.model = el("select", { "aria-label": "Model" }, models.map((name) => el("option", {}, name)));
-      find("options").append(this.model);
-    }
-    if (attachments) this.takeFiles();
-  }
+const { models, attachments } = about.offers;
+const send = find("send");
+const text = find("text");
+const model = el("select", { "aria-label": "Model" }, models.map((name) => el("option", name)));
+const picker = el("input", { type: "file", multiple: true, hidden: true });
+let turn;
+let files = [];
+let tags = [];
 
-  /** Show whether an answer is under way, or why nothing can be written. */
-  show({ busy, closed }) {
-    this.busy = busy;
-    find("send").textContent = busy ? "Stop" : "Send";
-    find("send").disabled = Boolean(closed);
-    this.text.disabled = Boolean(closed);
-    this.text.placeholder = closed ?? "Write a message";
-  }
+if (models.length) find("options").append(model);
+if (attachments) find("options").append(picker, button("Attach", () => picker.click()));
+find("composer").onsubmit = onSubmit(() => (turn ? turn.abort() : submit()));
+// The second click of two shall not stop what the first has sent.
+send.onclick = ({ detail }) => detail < 2;
+text.oninput = offerTags;
+text.onkeydown = (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  if (!turn) submit();
+};
+picker.onchange = async () => {
+  for (const file of picker.files) await here.open.trying(() => upload(file));
+  picker.value = "";
+};
 
-  async submit() {
-    const text = this.text.value.trim();
-    if (!text && !this.files.length) return;
-    const model = this.model?.value;
-    const input = {
-      content: this.contentOf(text),
-      attachments: this.files.map(({ id }) => id),
-      inference_options: model ? { model } : {},
-    };
-    await this.page.send(input, () => this.clear());
-  }
+/** `running`: the turn to stop, if there is one; `closed`: why nothing can be written. */
+export function showComposer(running, closed) {
+  turn = running;
+  send.textContent = turn ? "Stop" : "Send";
+  send.disabled = text.disabled = Boolean(closed);
+  text.placeholder = closed || "Write a message";
+}
 
-  clear() {
-    this.text.value = "";
-    this.files = [];
-    this.tags = [];
-    this.drawFiles();
-  }
+export function submit(said = text.value) {
+  if (!said.trim() && !files.length) return;
+  const input = {
+    content: contentOf(said.trim()),
+    attachments: files.map(({ id }) => id),
+    inference_options: { model: model.value || undefined },
+  };
+  const type = here.open.thread ? "threads.add_user_message" : "threads.create";
+  here.open.run(type, { input }, () => {
+    text.value = "";
+    tags = [];
+    drawFiles([]);
+  });
+}
 
-  /** The text with its tags cut out as parts of their own. */
-  contentOf(text) {
-    let parts = [{ type: "input_text", text }];
-    for (const { id, text: name, data = {}, group } of this.tags) {
-      parts = parts.flatMap((part) => {
-        const at = part.type === "input_text" ? part.text.indexOf(`@${name}`) : -1;
-        if (at < 0) return [part];
-        const around = [part.text.slice(0, at), part.text.slice(at + name.length + 1)];
-        const [before, after] = around.map((rest) => ({ type: "input_text", text: rest }));
-        return [before, { type: "input_tag", id, text: name, data, group }, after];
-      });
-    }
-    return parts.filter((part) => part.text);
-  }
-
-  async offerTags() {
-    const begun = searchTags && /(?:^|\s)@(\S*)$/.exec(this.text.value.slice(0, this.text.selectionStart));
-    const found = begun ? await searchTags(begun[1]) : [];
-    find("tags").replaceChildren(
-      ...found.map((tag) =>
-        button(tag.text, () => {
-          const at = this.text.selectionStart;
-          this.text.setRangeText(`@${tag.text} `, at - begun[1].length - 1, at, "end");
-          this.tags.push(tag);
-          find("tags").replaceChildren();
-          this.text.focus();
-        }),
-      ),
-    );
-  }
-
-  takeFiles() {
-    const input = el("input", { type: "file", multiple: true, hidden: true });
-    input.onchange = () => this.attach([...input.files]).then(() => (input.value = ""));
-    find("options").append(input, button("Attach", () => input.click()));
-    this.form.ondragover = (event) => event.preventDefault();
-    this.form.ondrop = (event) => {
-      event.preventDefault();
-      this.attach([...event.dataTransfer.files]);
-    };
-  }
-
-  async attach(files) {
-    for (const file of files) {
-      try {
-        const attachment = await this.client.ask("attachments.create", {
-          name: file.name,
-          size: file.size,
-          mime_type: file.type || "application/octet-stream",
-        });
-        if (attachment.upload_descriptor) {
-          const { url, method, headers } = attachment.upload_descriptor;
-          const sent = await fetch(url, { method, headers, body: file });
-          if (!sent.ok) throw new Error(`${file.name} could not be uploaded.`);
-        }
-        this.files.push(attachment);
-      } catch (error) {
-        this.page.fail(error.message);
-      }
-    }
-    this.drawFiles();
-  }
-
-  async detach(file) {
-    this.files = this.files.filter((other) => other !== file);
-    this.drawFiles();
-    await this.client.ask("attachments.delete", { attachment_id: file.id }).catch(() => {});
-  }
-
-  drawFiles() {
-    const chips = this.files.map((file) => {
-      const away = button("✕", () => this.detach(file), { "aria-label": `Take ${file.name} away` });
-      return el("li", {}, file.name, away);
+function contentOf(said) {
+  const plain = (part) => ({ type: "input_text", text: part });
+  let parts = [plain(said)];
+  for (const { id, text: name, data = {}, group } of tags) {
+    const tag = { type: "input_tag", id, text: name, data, group };
+    parts = parts.flatMap((part) => {
+      const [before, ...after] = part.id ? [] : part.text.split(`@${name}`);
+      return after.length ? [plain(before), tag, plain(after.join(`@${name}`))] : part;
     });
-    this.extras.replaceChildren(...chips);
   }
+  return parts.filter((part) => part.text);
+}
+
+async function offerTags() {
+  const { value, selectionStart: at } = text;
+  const begun = /(?:^|\s)@(\S*)$/.exec(value.slice(0, at));
+  const found = begun && searchTags ? await searchTags(begun[1]) : [];
+  find("tags").replaceChildren(...found.map((tag) => button(tag.text, () => {
+    text.setRangeText(`@${tag.text} `, at - begun[1].length - 1, at, "end");
+    tags.push(tag);
+    find("tags").replaceChildren();
+    text.focus();
+  })));
+}
+
+async function upload(file) {
+  const { name, size, type } = file;
+  const params = { name, size, mime_type: type || "application/octet-stream" };
+  const attachment = await ask("attachments.create", params);
+  if (attachment.upload_descriptor) {
+    const { url, method, headers } = attachment.upload_descriptor;
+    const given = { ...authorization(url), ...headers };
+    const sent = await fetch(url, { method, headers: given, body: file });
+    if (!sent.ok) throw new Error(`${name} could not be uploaded.`);
+  }
+  drawFiles([...files, attachment]);
+}
+
+function drawFiles(attached) {
+  files = attached;
+  find("extras").replaceChildren(...files.map((file) => {
+    const detach = () => {
+      drawFiles(files.filter((other) => other !== file));
+      ask("attachments.delete", { attachment_id: file.id }).catch(() => {});
+    };
+    const label = { "aria-label": `Take ${file.name} away` };
+    return el("li", file.name, button("✕", detach, label));
+  }));
 }

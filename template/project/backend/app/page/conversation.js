@@ -4,205 +4,137 @@ import { button, el } from "./dom.js";
 import { actions, clientTools, effects } from "./handlers.js";
 import { ItemView } from "./items.js";
 import { Markdown } from "./markdown.js";
-import { sentenceOf } from "./protocol.js";
+import { ask } from "./protocol.js";
 
 const PAGE = 40;
+const RETRY = "threads.retry_after_item";
 
-/** A thread, or a chat that will become one with its first message. */
+// Threads that are being answered go on while another is looked at.
+const running = new Map();
+
+/** `open`: the conversation that is looked at; `of(threadId)`: that of a thread, if alive. */
+export const here = {
+  of: (threadId) => (here.open.thread?.id === threadId ? here.open : running.get(threadId)),
+};
+
 export class Conversation {
-  /**
-   * @param {import("./protocol.js").Client} client
-   * @param {object} page `changed(conversation)` is told when the thread or the turn has changed;
-   *   `offers.feedback` says whether the server takes it
-   */
-  constructor(client, page) {
-    this.client = client;
-    this.page = page;
-    this.thread = null;
-    this.turn = null;
-    this.views = new Map();
-    this.earlier = button("Earlier messages", () => this.loadEarlier(), { hidden: true });
-    this.items = el("div", { class: "items" });
-    this.progress = el("p", { class: "progress" });
-    this.notes = el("div", { role: "status" });
-    this.element = el(
-      "div",
-      { class: "log", role: "log", "aria-label": "Conversation" },
-      this.earlier,
-      this.items,
-      this.progress,
-      this.notes,
-    );
-    this.turns = {
-      act: (item, action) => this.act(item, action),
-      answer: (item, input) =>
-        this.run("threads.add_structured_input", { item_id: item.id, input }),
-      runClientTool: (item) => this.runClientTool(item),
-      feedback: page.offers.feedback && ((item, kind) => this.feedback(item, kind)),
-    };
+  thread = null;
+  views = new Map();
+  earlier = button("Earlier messages", () => this.load(this.thread.id), { hidden: true });
+  items = el("div.items");
+  progress = el("p.progress");
+  notes = el("div", { role: "status" });
+  element = el("div", { role: "log", "aria-label": "Conversation" },
+    this.earlier, this.items, this.progress, this.notes);
+
+  /** `changed(conversation)` is called when its thread or turn has. */
+  constructor(changed) {
+    this.changed = changed;
   }
 
-  /** Read the thread as it is stored, its newest items first. */
-  async load(threadId) {
-    const [thread, newest] = await Promise.all([
-      this.client.ask("threads.get_by_id", { thread_id: threadId }),
-      this.client.ask("items.list", { thread_id: threadId, limit: PAGE, order: "desc" }),
-    ]);
-    this.views.clear();
-    this.items.replaceChildren();
-    this.notes.replaceChildren();
-    this.thread = thread;
-    this.showEarlier(newest);
-    this.page.changed(this);
-  }
-
-  async loadEarlier() {
-    const params = { thread_id: this.thread.id, limit: PAGE, order: "desc", after: this.oldest };
-    await this.trying(async () => this.showEarlier(await this.client.ask("items.list", params)));
-  }
-
-  showEarlier({ data, has_more, after }) {
-    for (const item of data) this.put(item, "prepend").finish();
-    this.oldest = after;
-    this.earlier.hidden = !has_more;
-  }
-
-  /**
-   * Send a user's message; `accepted` is called as soon as the server has it.
-   * @param {object} input UserMessageInput
-   */
-  async send(input, accepted) {
-    await this.run(this.thread ? "threads.add_user_message" : "threads.create", { input }, accepted);
-  }
-
-  /** End the turn under way; the server keeps what was said. */
-  stop() {
-    this.turn?.abort();
-  }
-
-  async retry() {
-    const asked = [...this.views.values()].findLast(({ item }) => item.type === "user_message");
-    if (!asked) return;
-    await this.run("threads.retry_after_item", { item_id: asked.item.id }, () => {
-      while (asked.element.nextSibling) this.remove(asked.element.nextSibling.id);
+  /** The thread and its newest items, or those before. */
+  load(threadId) {
+    return this.trying(async () => {
+      const thread = this.thread ?? await ask("threads.get_by_id", { thread_id: threadId });
+      const params = { thread_id: threadId, limit: PAGE, order: "desc", after: this.oldest };
+      const { data, has_more, after } = await ask("items.list", params);
+      for (const item of data) this.put(item, "prepend");
+      this.oldest = after;
+      this.earlier.hidden = !has_more;
+      this.update(thread);
     });
   }
 
-  async act(item, action) {
-    const { type, payload, handler, streaming } = action;
+  async act(itemId, { type, payload, handler, streaming }) {
     if (handler === "client") {
-      if (!actions[type]) return this.fail(`page/handlers.js has no action ${type}.`);
-      return actions[type](payload, item);
+      const { item } = this.views.get(itemId);
+      return this.trying(() => handlerOf(actions, "action", type)(payload, item));
     }
-    const params = { item_id: item.id, action: { type, payload } };
+    const params = { item_id: itemId, action: { type, payload } };
     if (streaming !== false) return this.run("threads.custom_action", params);
-    params.thread_id = this.thread.id;
     await this.trying(async () => {
-      const { updated_item } = await this.client.ask("threads.sync_custom_action", params);
+      const { updated_item } = await this.ask("threads.sync_custom_action", params);
       if (updated_item) this.put(updated_item);
     });
-  }
-
-  async feedback(item, kind) {
-    const params = { thread_id: this.thread.id, item_ids: [item.id], kind };
-    return this.trying(() => this.client.ask("items.feedback", params));
   }
 
   async runClientTool({ name, arguments: args }) {
     let result;
     try {
-      if (!clientTools[name]) throw new Error(`page/handlers.js has no client tool ${name}.`);
-      result = (await clientTools[name](args)) ?? null;
+      result = (await handlerOf(clientTools, "client tool", name)(args)) ?? null;
     } catch (error) {
       result = { error: error.message };
     }
     await this.run("threads.add_client_tool_output", { result });
   }
 
-  /** One turn: send the request, do what the events say, until the stream ends. */
+  ask(type, params, options) {
+    return ask(type, { thread_id: this.thread?.id, ...params }, options);
+  }
+
+  /** One turn; `accepted` is called as soon as the server has the request. */
   async run(type, params, accepted = () => {}) {
-    if (this.turn) return;
-    const turn = (this.turn = new AbortController());
-    if (this.thread) params = { thread_id: this.thread.id, ...params };
+    if (this.turn) return this.note("One thing at a time: wait for the answer, or stop it.");
+    this.turn = new AbortController();
     this.notes.replaceChildren();
     this.waits = null;
-    this.element.setAttribute("aria-busy", "true");
-    this.page.changed(this);
+    this.element.ariaBusy = "true";
+    this.update();
+    let begun = false;
+    const onEvent = (event) => {
+      if (!begun) accepted();
+      begun = true;
+      this.on(event);
+    };
     try {
-      await this.client.stream(type, params, {
-        signal: turn.signal,
-        onEvent: (event) => {
-          accepted();
-          accepted = () => {};
-          this.on(event);
-        },
-      });
+      await this.ask(type, params, { signal: this.turn.signal, onEvent });
     } catch (error) {
       this.waits = null;
       if (error.name === "AbortError") this.note("Stopped.");
-      else this.fail(error.message, error.status === 0 && this.thread !== null);
+      // Before that, a message is still where it was written.
+      else this.fail(error.message, error.lost && (begun || type === RETRY));
     } finally {
       this.turn = null;
       this.progress.textContent = "";
-      this.element.setAttribute("aria-busy", "false");
-      for (const view of this.views.values()) view.finish();
-      this.page.changed(this);
+      this.element.ariaBusy = "false";
+      this.update();
     }
     if (this.waits) await this.runClientTool(this.waits);
   }
 
-  on(event) {
-    switch (event.type) {
-      case "thread.created":
-      case "thread.updated":
-        this.update(event.thread);
-        break;
-      case "thread.item.added":
-      case "thread.item.done":
-      case "thread.item.replaced":
-        this.progress.textContent = "";
-        this.put(event.item);
-        if (event.item.type === "client_tool_call") {
-          this.waits = event.item.status === "pending" ? event.item : null;
-        }
-        break;
-      case "thread.item.updated":
-        this.views.get(event.item_id)?.update(event.update);
-        break;
-      case "thread.item.removed":
-        this.remove(event.item_id);
-        break;
-      case "progress_update":
-        this.progress.textContent = event.text;
-        break;
-      case "client_effect":
-        effects[event.name]?.(event.data);
-        break;
-      case "notice":
-        this.note([event.title, event.message].filter(Boolean).join(": "), event.level);
-        break;
-      case "error":
-        this.fail(sentenceOf(event), event.allow_retry);
-        break;
+  on({ type, thread, item, ...event }) {
+    if (thread) this.update(thread);
+    if (item) {
+      this.progress.textContent = "";
+      this.put(item);
+      if (item.type === "client_tool_call") this.waits = item.status === "pending" ? item : null;
+    }
+    if (type === "thread.item.updated") this.views.get(event.item_id)?.update(event.update);
+    if (type === "thread.item.removed") this.remove(event.item_id);
+    if (type === "progress_update") this.progress.textContent = event.text;
+    if (type === "client_effect") effects[event.name]?.(event.data);
+    if (type === "notice") {
+      this.note([event.title, event.message].filter(Boolean).join(": "), event.level);
+    }
+    if (type === "error") {
+      this.fail(event.message || "The answer failed.", event.allow_retry);
     }
   }
 
-  /** Take the thread as it now stands. */
-  update(thread) {
+  update(thread = this.thread) {
     this.thread = thread;
-    this.page.changed(this);
+    if (this.turn) running.set(thread?.id, this);
+    else running.delete(thread?.id);
+    this.changed(this);
   }
 
-  /** Show an item, in its place if it is there already. */
   put(item, where = "append") {
-    let view = this.views.get(item.id);
-    if (view) view.set(item);
-    else {
-      view = new ItemView(item, this.turns);
-      this.views.set(item.id, view);
-      this.items[where](view.element);
-    }
-    return view;
+    const known = this.views.get(item.id);
+    if (known?.item.type === item.type) return known.set(item);
+    const view = new ItemView(item, this);
+    if (known) known.element.replaceWith(view.element);
+    else this.items[where](view.element);
+    this.views.set(item.id, view);
   }
 
   remove(itemId) {
@@ -211,30 +143,29 @@ export class Conversation {
   }
 
   note(text, level = "info") {
-    const note = el("div", { class: `note ${level}` });
-    new Markdown(note).set(text);
-    this.notes.append(note);
+    this.notes.append(el(`div.note.${level}`, new Markdown().set(text)));
   }
 
   fail(sentence, retry = false) {
-    this.notes.append(
-      el(
-        "div",
-        { class: "note danger", role: "alert" },
-        el("p", {}, sentence),
-        retry ? button("Retry", () => this.retry()) : "",
-      ),
-    );
+    const asked = [...this.items.querySelectorAll(".user_message")].at(-1);
+    const again = () => this.run(RETRY, { item_id: asked.id }, () => {
+      while (asked.nextSibling) this.remove(asked.nextSibling.id);
+    });
+    this.notes.append(el("div.note.danger", { role: "alert" },
+      sentence, retry && asked ? button("Retry", again) : ""));
   }
 
-  /** Whether this went well; if not, its sentence is shown. */
+  /** Shows the sentence of what goes wrong. */
   async trying(what) {
     try {
       await what();
-      return true;
     } catch (error) {
       this.fail(error.message);
-      return false;
     }
   }
+}
+
+function handlerOf(handlers, kind, name) {
+  if (Object.hasOwn(handlers, name)) return handlers[name];
+  throw new Error(`page/handlers.js has no ${kind} ${name}.`);
 }

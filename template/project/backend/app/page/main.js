@@ -1,108 +1,67 @@
 // The page: which thread is open, and who tells whom.
 
-import { Composer } from "./composer.js";
-import { Conversation } from "./conversation.js";
+import { showComposer, submit } from "./composer.js";
+import { Conversation, here } from "./conversation.js";
 import { button, find } from "./dom.js";
-import { headers } from "./handlers.js";
-import { Panel } from "./panel.js";
-import { Client } from "./protocol.js";
-import { ThreadList } from "./threads.js";
-
-const CHATKIT = "chatkit";
-
-const about = await (await fetch("page/about.json")).json();
-const panel = new Panel(CHATKIT);
-const client = new Client(CHATKIT, headers, (exchange) => panel.watch(exchange));
-const threads = new ThreadList(client, {
-  open: (threadId) => (location.hash = threadId),
-  renamed: (thread) =>
-    [open, running.get(thread.id)].find((one) => one?.thread?.id === thread.id)?.update(thread),
-  deleted: (threadId) => open.thread?.id === threadId && (location.hash = ""),
-  fail,
-});
-const page = { offers: about.offers, changed };
-const composer = new Composer(client, {
-  offers: about.offers,
-  send: (input, accepted) => open.send(input, accepted),
-  stop: () => open.stop(),
-  fail,
-});
-
-// The threads that are being answered go on while another is looked at.
-const running = new Map();
-let open = new Conversation(client, page);
+import { toggle } from "./panel.js";
+import { about } from "./protocol.js";
+import { load, mark, put } from "./threads.js";
 
 function changed(conversation) {
-  const { thread, turn } = conversation;
-  if (thread) {
-    threads.put(thread);
-    if (turn) running.set(thread.id, conversation);
-    else running.delete(thread.id);
-  }
-  if (conversation !== open) return;
+  const { thread } = conversation;
+  if (thread) put(thread);
+  if (conversation !== here.open) return;
   if (thread && location.hash !== `#${thread.id}`) history.pushState(null, "", `#${thread.id}`);
   show();
 }
 
 function show() {
-  const { thread, turn, element } = open;
-  const status = thread?.status;
-  const closed = status && status.type !== "active";
+  const { thread, turn, element } = here.open;
+  const { type = "active", reason } = thread?.status ?? {};
+  const closed = type === "active" ? "" : `This conversation is ${type}. ${reason ?? ""}`;
   if (find("conversation").firstChild !== element) find("conversation").replaceChildren(element);
   find("welcome").hidden = Boolean(thread || turn);
-  threads.mark(thread?.id);
+  mark(thread?.id);
   document.title = thread?.title ? `${thread.title} – ${about.name}` : about.name;
-  composer.show({
-    busy: Boolean(turn),
-    closed: closed ? `This conversation is ${status.type}. ${status.reason ?? ""}` : null,
-  });
+  showComposer(turn, closed);
 }
 
 async function follow() {
   const threadId = location.hash.slice(1);
   document.body.classList.remove("threads-open");
-  if (open.thread?.id === (threadId || undefined) && threadId) return;
-  open = running.get(threadId) ?? new Conversation(client, page);
-  if (threadId && !open.thread) await open.trying(() => open.load(threadId));
+  if (threadId && here.open.thread?.id === threadId) return;
+  here.open = here.of(threadId) ?? new Conversation(changed);
+  if (threadId && !here.open.thread) await here.open.load(threadId);
   show();
   atEnd = true;
   toEnd();
 }
 
-function fail(sentence) {
-  open.fail(sentence);
-}
-
-// The end of the conversation stays in sight, unless the reader has scrolled away from it.
+// The end of the conversation stays in sight, unless the reader has scrolled up.
 const scroller = find("scroller");
 let atEnd = true;
+let before = 0;
 const toEnd = () => scroller.scrollTo(0, scroller.scrollHeight);
 scroller.onscroll = () => {
-  atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 60;
+  const { scrollTop, scrollHeight, clientHeight } = scroller;
+  atEnd = scrollHeight - scrollTop - clientHeight < 60 || (atEnd && scrollTop >= before);
+  before = scrollTop;
 };
 new ResizeObserver(() => atEnd && toEnd()).observe(find("conversation"));
 
-find("project").textContent = about.name;
-find("model").textContent = about.model;
-find("hint").textContent = about.hint ?? "";
-find("starters").append(
-  ...about.starters.map((text) =>
-    button(text, () => {
-      composer.text.value = text;
-      composer.submit();
-    }),
-  ),
-);
-find("threads").append(threads.element);
+for (const name of ["name", "model", "hint"]) find(name).textContent = about[name];
+find("starters").append(...about.starters.map((text) => button(text, () => submit(text))));
 find("new-chat").onclick = () => {
   location.hash = "";
-  composer.text.focus();
+  find("text").focus();
 };
-find("show-threads").onclick = ({ currentTarget }) =>
-  currentTarget.setAttribute("aria-expanded", document.body.classList.toggle("threads-open"));
-find("show-panel").onclick = ({ currentTarget }) =>
-  currentTarget.setAttribute("aria-expanded", panel.toggle());
+const toggles = { threads: () => document.body.classList.toggle("threads-open"), panel: toggle };
+for (const [name, work] of Object.entries(toggles)) {
+  find(`show-${name}`).onclick = ({ target }) => (target.ariaExpanded = work());
+}
 window.onhashchange = follow;
-await threads.load();
-await follow();
-composer.text.focus();
+here.open = new Conversation(changed);
+show();
+await load();
+if (location.hash) await follow();
+find("text").focus();

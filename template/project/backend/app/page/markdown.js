@@ -1,5 +1,8 @@
 // Markdown as DOM nodes; HTML in it stays text. Input may be hostile: blocks nest no deeper than
 // this, and every expression is linear.
+
+import { button, el, link } from "./dom.js";
+
 const DEEPEST = 16;
 
 const join = (parts, flags) => new RegExp(parts.map((part) => part.source).join(""), flags);
@@ -13,7 +16,7 @@ const BLOCK = join([
   /|^\s*(?<marker>[-+*]|\d{1,3}[.)])(?:\s+|$)/,
 ]);
 const TABLE = /^(?=.*-)(?=.*\|)[\s|:-]+$/;
-const TASK = /^\s*\[[ xX]\]\s+(?=\S)/;
+const TASK = /^\s*\[([ xX])\]\s+(?=\S)/;
 // None may hold its like, which bounds how deep they nest.
 const INLINE = join([
   /(?<hard>(?<! ) {2,}|\\)\n|\\(?<escaped>[!-/:-@[-`{-~])/,
@@ -28,38 +31,25 @@ const INLINE = join([
   /|(?<plain>`+|\*+|_+|~+)/,
 ], "gu");
 
-function make(tag, fields, ...children) {
-  const element = Object.assign(document.createElement(tag), fields);
-  element.append(...children);
-  return element;
-}
-
-function link(address, label, title = "") {
-  const clean = address.replace(/[\s\p{Cc}]/gu, "");
-  const { protocol, href } = URL.canParse(clean) ? new URL(clean) : {};
-  if (!/^(https?|mailto):$/.test(protocol)) return label;
-  return make("a", { href, title, target: "_blank", rel: "noopener noreferrer nofollow" },
-    label.textContent ? label : href);
-}
-
 function inline(text, linked) {
   const out = new DocumentFragment();
   let done = 0;
   for (const { 0: token, index, groups } of text.matchAll(INLINE)) {
     const { hard, escaped, code, auto, bare = auto, label, target, title, plain } = groups;
     let node = escaped ?? plain;
-    if (hard) node = make("br");
-    if (code) node = make("code", {}, code.replace(/^\s([^]+)\s$/, "$1"));
-    if (bare) node = linked ? bare : link(bare, new Text(bare));
+    if (hard) node = el("br");
+    if (code) node = el("code", code.replace(/^\s([^]+)\s$/, "$1"));
+    if (bare) node = linked ? bare : link(bare, bare);
     if (label !== undefined) {
       // Images too: the page's policy bars those of other hosts.
       node = inline(label, true);
-      if (!linked) node = link(target.replace(/\\(?=[!-~])/g, ""), node, title);
+      const address = target.replace(/\\(?=[!-~])/g, "");
+      if (!linked) node = link(address, node.textContent ? node : address, title);
     }
     if (!node) {
       const size = token[1] === token[0] ? 2 : 1;
       const tag = token[0] === "~" ? "del" : size > 1 ? "strong" : "em";
-      node = make(tag, {}, inline(token.slice(size, -size), linked));
+      node = el(tag, inline(token.slice(size, -size), linked));
     }
     out.append(text.slice(done, index), node);
     done = index + token.length;
@@ -69,28 +59,28 @@ function inline(text, linked) {
 }
 
 function code(language, source) {
-  const onclick = async ({ target }) => {
+  const copy = button("Copy", async () => {
     await navigator.clipboard.writeText(source);
-    target.textContent = "Copied";
-  };
-  return make("figure", {},
-    make("figcaption", {}, language, make("button", { type: "button", onclick }, "Copy")),
-    make("pre", { tabIndex: 0 }, make("code", {}, source)));
+    copy.textContent = "Copied";
+  });
+  return el("figure",
+    el("figcaption", language, copy),
+    el("pre", { tabindex: 0 }, el("code", source)));
 }
 
 const cells = (line) => line.trim().replace(/^\||(?<!\\)\|$/g, "").split(/(?<!\\)\|/)
   .map((cell) => cell.trim().replaceAll("\\|", "|"));
 
 function table([header, rule, ...rows]) {
-  const element = make("table");
+  const element = el("table");
   const sides = cells(rule).map((cell) =>
     !cell.endsWith(":") ? "" : cell[0] === ":" ? "center" : "right");
   [header, ...rows].forEach((line, n) => {
     const row = element.insertRow();
     cells(line).forEach((cell, i) =>
-      row.append(make(n ? "td" : "th", { className: sides[i] ?? "" }, inline(cell))));
+      row.append(el(n ? "td" : "th", { class: sides[i] }, inline(cell))));
   });
-  return make("div", { tabIndex: 0, role: "group", ariaLabel: "Table" }, element);
+  return el("div", { tabindex: 0, role: "group", "aria-label": "Table" }, element);
 }
 
 const indent = (line) => line.search(/\S|$/);
@@ -109,15 +99,10 @@ function list(first, kind, take, depth) {
   add(first);
   take(add);
   return () => {
-    const element = kind[1] ? make("ol", { start: parseInt(kind) }) : make("ul");
+    const element = kind[1] ? el("ol", { start: parseInt(kind) }) : el("ul");
     for (const [line, ...more] of items) {
-      const item = fill(make("li"), [line.replace(TASK, ""), ...more], depth);
-      if (TASK.test(line)) {
-        const defaultChecked = line.trim()[1] !== " ";
-        item.firstChild.prepend(
-          make("input", { type: "checkbox", disabled: true, defaultChecked, ariaLabel: "Done" }));
-      }
-      element.append(item);
+      const task = line.replace(TASK, (_, mark) => (mark === " " ? "☐ " : "☑ "));
+      element.append(fill(el("li"), [task, ...more], depth));
     }
     return element;
   };
@@ -140,12 +125,12 @@ function* blocks(lines, depth) {
       at++;
       draw = () => code(language, body.join("\n"));
     } else if (level) {
-      draw = () => make(`h${Math.min(level.length + 2, 6)}`, {}, inline(heading));
+      draw = () => el(`h${Math.min(level.length + 2, 6)}`, inline(heading));
     } else if (rule) {
-      draw = () => make("hr");
+      draw = () => el("hr");
     } else if (quote && depth < DEEPEST) {
       const inner = take((text) => /^\s*>/.test(text)).map((text) => text.replace(BLOCK, ""));
-      draw = () => fill(make("blockquote"), inner, depth + 1);
+      draw = () => fill(el("blockquote"), inner, depth + 1);
     } else if (marker && depth < DEEPEST) {
       draw = list(line, marker, take, depth + 1);
     } else if (TABLE.test(lines[at])) {
@@ -154,7 +139,7 @@ function* blocks(lines, depth) {
       draw = () => table(rows);
     } else {
       const text = take((text) => text.trim() && !BLOCK.test(text) && !TABLE.test(lines[at + 1]));
-      draw = () => make("p", {}, inline(text.join("\n")));
+      draw = () => el("p", inline(text.join("\n")));
     }
     yield { source: lines.slice(from, at).join("\n"), draw };
   }
@@ -177,15 +162,14 @@ function fill(parent, lines, depth = 0) {
   return parent;
 }
 
-/** Markdown text in an element, redrawn as it grows. */
 export class Markdown {
-  constructor(element) {
+  constructor(element = el("div")) {
     this.element = element;
     element.classList.add("markdown");
   }
 
-  /** Takes the whole text so far; redraws the blocks that changed. */
+  /** Takes the whole text so far, redraws the blocks that changed, and gives the element. */
   set(text) {
-    fill(this.element, text.split("\n"));
+    return fill(this.element, text.split("\n"));
   }
 }

@@ -1,94 +1,54 @@
-// The developer's panel: each request as it was sent, and the events that answered it.
+// The developer's panel: the last request as it was sent, and the events that answered it.
 
 import { beforeNextFrame, button, el, find } from "./dom.js";
 
-const KEPT = 30;
+const panel = find("panel");
+const facts = el("p");
+const rows = el("ol");
+let shown = { sent: 0 };
+panel.append(button("Copy as curl", copy), facts, rows);
 
-/** Shows the newest turn, or another request that is chosen. */
-export class Panel {
-  constructor(url) {
-    this.url = new URL(url, location.href).href;
-    this.exchanges = [];
-    this.choice = el("select", { "aria-label": "Request", onchange: () => this.choose() });
-    this.facts = el("dl");
-    this.rows = el("ol");
-    this.element = find("panel");
-    this.draw = () => this.drawShown();
-    this.element.append(
-      el("p", { class: "row" }, this.choice, button("Copy as curl", () => this.copy())),
-      this.facts,
-      this.rows,
-    );
+export function watch(exchange) {
+  // What the page asks by itself does not push the last turn away.
+  if (exchange.sent > shown.sent && (exchange.streams || !shown.streams)) {
+    shown = exchange;
+    rows.replaceChildren();
   }
-
-  /** Told by the client of each request, and again whenever it has changed. */
-  watch(exchange) {
-    if (!this.exchanges.includes(exchange)) {
-      this.exchanges.unshift(exchange);
-      this.exchanges.length = Math.min(this.exchanges.length, KEPT);
-      this.choice.replaceChildren(...this.exchanges.map(({ type }) => el("option", {}, type)));
-      // What the page asks by itself does not push the last turn away.
-      if (exchange.kind === "stream" || !this.shown) this.show(exchange);
-      this.choice.selectedIndex = this.exchanges.indexOf(this.shown);
-    }
-    if (exchange === this.shown) beforeNextFrame(this.draw);
-  }
-
-  choose() {
-    this.show(this.exchanges[this.choice.selectedIndex]);
-    this.drawShown();
-  }
-
-  show(exchange) {
-    this.shown = exchange;
-    this.rows.replaceChildren();
-  }
-
-  /** Show or hide the panel. */
-  toggle() {
-    this.element.hidden = !this.element.hidden;
-    this.drawShown();
-    return !this.element.hidden;
-  }
-
-  drawShown() {
-    if (this.element.hidden || !this.shown) return;
-    const { events, status, requestId, took } = this.shown;
-    this.rows.append(...events.slice(this.rows.children.length).map(rowOf));
-    const deltas = events.filter(({ data }) => data.update?.delta !== undefined);
-    const facts = {
-      status: status ?? "sent",
-      "request id": requestId ?? "–",
-      "first delta": ms(deltas[0]?.at),
-      deltas: deltas.length,
-      bytes: events.reduce((sum, { size }) => sum + size, 0),
-      total: ms(took),
-    };
-    this.facts.replaceChildren(
-      ...Object.entries(facts).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
-    );
-  }
-
-  async copy() {
-    const { body, headers } = this.shown;
-    const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-    const lines = [`curl -N ${this.url}`];
-    for (const [name, value] of Object.entries(headers)) lines.push(`-H ${quote(`${name}: ${value}`)}`);
-    lines.push(`-d ${quote(body)}`);
-    await navigator.clipboard.writeText(lines.join(" \\\n  "));
-  }
+  if (exchange === shown) beforeNextFrame(draw);
 }
 
-function ms(time) {
-  return time === undefined ? "–" : `${Math.round(time)} ms`;
+export function toggle() {
+  panel.hidden = !panel.hidden;
+  draw();
+  return !panel.hidden;
 }
+
+function draw() {
+  if (panel.hidden) return;
+  const { events, requestId, took } = shown;
+  rows.append(...events.slice(rows.children.length).map(rowOf));
+  const deltas = events.filter(({ data }) => data.update?.delta !== undefined);
+  facts.textContent = `Request ${requestId ?? "–"}: first delta after ${ms(deltas[0]?.at)}, `
+    + `${deltas.length} deltas, ${ms(took)} in total.`;
+}
+
+const ms = (time) => (time === undefined ? "–" : `${Math.round(time)} ms`);
 
 function rowOf({ at, size, data }) {
   const name = data.update?.type.replace("assistant_message.", "") ?? data.type ?? "answer";
-  const cells = [`${Math.round(at)} ms`, name, `${size} B`].map((cell) => el("span", {}, cell));
-  const fold = el("details", {}, el("summary", {}, cells));
+  const cells = [ms(at), name, `${size} B`].map((cell) => el("span", cell));
+  const fold = el("details", el("summary", cells));
   fold.ontoggle = () => {
-    if (!fold.children[1]) fold.append(el("pre", {}, JSON.stringify(data, null, 2)));
+    if (!fold.children[1]) fold.append(el("pre", JSON.stringify(data, null, 2)));
   };
-  return el("li", {}, fold);
+  return el("li", fold);
+}
+
+function copy() {
+  const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+  // A token is nothing to pass on: it is the reader's own $TOKEN.
+  const headers = Object.entries(shown.headers).map(([name, value]) =>
+    `-H ${name === "Authorization" ? `"${name}: Bearer $TOKEN"` : quote(`${name}: ${value}`)}`);
+  const lines = [`curl -N ${shown.url}`, ...headers, `-d ${quote(shown.body)}`];
+  return navigator.clipboard.writeText(lines.join(" \\\n  "));
 }

@@ -1,80 +1,61 @@
 // The list of threads: newest first, by pages, each to open, rename or delete.
 
-import { button, el } from "./dom.js";
+import { here } from "./conversation.js";
+import { button, el, find } from "./dom.js";
+import { ask } from "./protocol.js";
 
 const PAGE = 30;
+const rows = new Map();
+const list = el("ul");
+const more = button("Older chats", load, { hidden: true });
+let last;
+find("list").append(list, more);
 
-/** The list in the page's side. */
-export class ThreadList {
-  /**
-   * @param {import("./protocol.js").Client} client
-   * @param {object} page `open(threadId)`, `deleted(threadId)`, `renamed(thread)`, `fail(sentence)`
-   */
-  constructor(client, page) {
-    this.client = client;
-    this.page = page;
-    this.rows = new Map();
-    this.list = el("ul");
-    this.more = button("Older chats", () => this.load(this.after), { hidden: true });
-    this.element = el("div", { class: "threads" }, this.list, this.more);
-  }
+const request = (type, params, then) =>
+  here.open.trying(async () => then(await ask(type, params)));
 
-  /** Read a page of the list: the newest, or those behind `after`. */
-  async load(after) {
-    await this.ask("threads.list", { limit: PAGE, order: "desc", after }, (page) => {
-      for (const thread of page.data) this.put(thread, "append");
-      this.after = page.after;
-      this.more.hidden = !page.has_more;
-    });
-  }
+export function load() {
+  return request("threads.list", { limit: PAGE, order: "desc", after: last }, (page) => {
+    for (const thread of page.data) put(thread, "append");
+    last = page.after;
+    more.hidden = !page.has_more;
+  });
+}
 
-  /** Show a thread, in its place if it is there already. */
-  put({ id, title }, where = "prepend") {
-    const shown = title || "New chat";
-    const known = this.rows.get(id);
-    if (known) {
-      known.firstChild.textContent = shown;
-      return;
-    }
-    const row = el(
-      "li",
-      {},
-      button(shown, () => this.page.open(id), { class: "thread", dir: "auto" }),
-      button("✎", () => this.rename(id), { "aria-label": "Rename", title: "Rename" }),
-      button("✕", () => this.delete(id), { "aria-label": "Delete", title: "Delete" }),
-    );
-    this.rows.set(id, row);
-    this.list[where](row);
+/** Shows a thread, in its place if it is there already. */
+export function put({ id, title }, where = "prepend") {
+  if (!rows.has(id)) {
+    const open = () => (location.hash = id);
+    const row = el("li",
+      button("", open, { class: "thread", dir: "auto" }),
+      button("✎", () => rename(id), { "aria-label": "Rename", title: "Rename" }),
+      button("✕", () => remove(id), { "aria-label": "Delete", title: "Delete" }));
+    rows.set(id, row);
+    list[where](row);
   }
+  rows.get(id).firstChild.textContent = title || "New chat";
+}
 
-  /** Mark the thread that is open. */
-  mark(threadId) {
-    for (const [id, row] of this.rows) row.ariaCurrent = id === threadId ? "true" : null;
-  }
+export function mark(threadId) {
+  for (const [id, row] of rows) row.ariaCurrent = id === threadId ? "true" : null;
+}
 
-  async rename(id) {
-    const title = prompt("A new name for this chat:", this.titleOf(id))?.trim();
-    if (!title) return;
-    await this.ask("threads.update", { thread_id: id, title }, (thread) => {
-      this.put(thread);
-      this.page.renamed(thread);
-    });
-  }
+const titleOf = (id) => rows.get(id).firstChild.textContent;
 
-  async delete(id) {
-    if (!confirm(`Delete “${this.titleOf(id)}”?`)) return;
-    await this.ask("threads.delete", { thread_id: id }, () => {
-      this.rows.get(id)?.remove();
-      this.rows.delete(id);
-      this.page.deleted(id);
-    });
-  }
+async function rename(id) {
+  const title = prompt("A new name for this chat:", titleOf(id))?.trim();
+  if (!title) return;
+  await request("threads.update", { thread_id: id, title }, (thread) => {
+    put(thread);
+    here.of(id)?.update(thread);
+  });
+}
 
-  titleOf(id) {
-    return this.rows.get(id).firstChild.textContent;
-  }
-
-  async ask(type, params, then) {
-    await this.client.ask(type, params).then(then, (error) => this.page.fail(error.message));
-  }
+async function remove(id) {
+  if (!confirm(`Delete “${titleOf(id)}”?`)) return;
+  await request("threads.delete", { thread_id: id }, () => {
+    rows.get(id).remove();
+    rows.delete(id);
+    if (location.hash === `#${id}`) location.hash = "";
+  });
 }
