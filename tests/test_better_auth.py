@@ -19,7 +19,7 @@ from tests.sign_in import signed_in
 
 SERVER = Path(__file__).with_name("better_auth")
 INSTALLED = ROOT / "build" / "better_auth"
-CACHE_SECONDS = 0.5
+CACHE_SECONDS = 1
 
 
 def node() -> tuple[str, list[str]]:

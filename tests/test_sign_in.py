@@ -1,5 +1,6 @@
 """Sign-in, as an attacker and a bad day would have it."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -19,6 +20,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from starlette.requests import Request
 
 from tests.backend import Backend, Turn, message
 from tests.sign_in import SETTINGS, Website, project, signed_in
@@ -309,6 +311,8 @@ def trusting(provider: Website) -> Iterator[Backend]:
     backend = signed_in("jwt", **env)
     sys.modules["app.auth_jwt"].PAUSE_SECONDS = 0.3  # type: ignore[attr-defined]
     with backend:
+        # Its first question is answered by now.
+        assert bearer(backend, signed(private("P-256"), "ES256")).status_code == 200
         yield backend
 
 
@@ -410,7 +414,7 @@ def test_a_slow_provider_keeps_nobody_waiting_whose_key_is_known(
 ) -> None:
     good = signed(private("P-256"), "ES256")
     assert bearer(trusting, good).status_code == 200
-    provider.delay = 1
+    provider.delay = 2
     time.sleep(0.3)
     asked = len(provider.asked)
     with ThreadPoolExecutor(8) as pool:
@@ -420,7 +424,7 @@ def test_a_slow_provider_keeps_nobody_waiting_whose_key_is_known(
         started = time.monotonic()
         assert bearer(trusting, good).status_code == 200
         assert trusting.http.get("/health").status_code == 200
-        assert time.monotonic() - started < 0.7
+        assert time.monotonic() - started < 1.5
         assert all(refused(answer.result()) for answer in waiting)
     assert len(provider.asked) == asked + 1, "they share one question"
 
@@ -453,6 +457,8 @@ def test_old_keys_count_while_the_provider_is_in_trouble(
         time.sleep(0.3)
         assert bearer(trusting, new).status_code == 503
         assert bearer(trusting, good).status_code == 200
+        # No key of a provider could make this one good.
+        assert refused(bearer(trusting, jwt.encode(claims(), SECRET, headers={"kid": "new"})))
         assert elsewhere.asked == []
     assert caplog.text.count("the keys of AUTH_JWKS_URL cannot be fetched") == 1
 
@@ -747,7 +753,11 @@ def test_without_a_cache_every_request_asks(open_shop: tuple[Backend, Website]) 
     assert visit(backend).status_code == 200
     website.body = b"null"
     assert visit(backend).status_code == 401
-    assert len(website.asked) == 2
+    # Also those that come together: one of them may have been sent after the user signed out.
+    website.delay = 0.3
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(visit, [backend] * 2))
+    assert len(website.asked) == 4
 
 
 def test_many_visitors_do_not_fill_the_memory(website: Website) -> None:
@@ -773,21 +783,27 @@ def test_a_session_is_over_when_it_says_so(website: Website) -> None:
     with by_cookie(website, AUTH_SESSION_CACHE="300") as backend:
         website.body = ends(-1)
         assert visit(backend, "session=over").status_code == 401
-        website.body = ends(0.4)
+        website.body = ends(1)
         assert visit(backend).status_code == 200
-        time.sleep(0.4)
+        time.sleep(1)
         assert visit(backend).status_code == 401
 
 
 def test_whoever_leaves_does_not_take_the_others_question_along(website: Website) -> None:
-    website.delay = 0.5
-    with by_cookie(website) as backend, ThreadPoolExecutor(1) as pool:
-        impatient = httpx.Client(base_url=backend.url, timeout=0.2, trust_env=False)
-        headers = {"Cookie": COOKIE, "Origin": backend.url}
-        with impatient, pytest.raises(httpx.ReadTimeout):
-            impatient.post("/chatkit", json=LIST, headers=headers)
-        other = pool.submit(visit, backend)
-        assert other.result().status_code == 200
+    website.delay = 0.3
+    with by_cookie(website) as backend:
+        auth: Any = backend.main.server.auth
+        headers = [(b"cookie", COOKIE.encode()), (b"origin", b"http://localhost")]
+        scope = {"type": "http", "method": "POST", "headers": headers, "state": {"request_id": "1"}}
+
+        async def two() -> str:
+            leaving, staying = (asyncio.create_task(auth.identify(Request(scope))) for _ in "ab")
+            await asyncio.sleep(0.1)
+            leaving.cancel()
+            user_id: str = (await staying).user_id
+            return user_id
+
+        assert asyncio.run_coroutine_threadsafe(two(), backend.loop).result(5) == "ada"
     assert len(website.asked) == 1
 
 
