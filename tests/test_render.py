@@ -164,6 +164,7 @@ COMES_WITH = {
     "openai": "openai-agents",
     "pydantic": "fastapi",
     "pydantic_core": "fastapi",
+    "redis": "limits",
     "starlette": "fastapi",
 }
 IMPORTED_AS = {
@@ -422,7 +423,7 @@ def test_the_readme_speaks_of_this_project_alone(combination: Combination) -> No
     listed = set(re.findall(r"`app/(\w+\.py)`", readme))
     there = {path.name for path in (backend / "app").glob("*.py")} - {"__init__.py"}
     assert listed == there
-    settings = {name.upper() for name in settings_of(project)}
+    settings = {name.upper() for name in settings_of(project)} | {"FORWARDED_ALLOW_IPS"}
     for name in re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", readme):
         assert name in settings, name
     before_update = readme[: readme.index("## Update")].lower()

@@ -1,9 +1,9 @@
 """The server of level 3: an AgentServer with sign-in, limits, tools, actions, titles, feedback."""
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractContextManager, ExitStack, aclosing
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import ExitStack, aclosing
+from typing import Any
 
 from agents import Agent, StopAtTools, set_tracing_disabled
 from chatkit.actions import Action
@@ -24,7 +24,9 @@ from starlette.requests import Request
 
 from app import tools
 from app.actions import ACTIONS
+from app.auth import Auth
 from app.context import RequestContext
+from app.limits import Limits
 from app.offers import StreamingAction, SyncAction, check_action
 from app.protocol import Refused
 from app.server import AgentServer
@@ -33,27 +35,10 @@ from app.titles import Titles
 log = logging.getLogger("app")
 
 
-class Auth(Protocol):
-    """Says who asks: JwtAuth or SessionAuth."""
-
-    async def start(self) -> None: ...
-    async def close(self) -> None: ...
-    async def identify(self, request: Request) -> RequestContext: ...
-
-
-class Limits(Protocol):
-    """Refuses the messages and streams of a user that are too many."""
-
-    async def start(self) -> None: ...
-    async def close(self) -> None: ...
-    async def message(self, user_id: str) -> None: ...
-    def stream(self, user_id: str) -> AbstractContextManager[None]: ...
-
-
 class ProductionServer(AgentServer):
     """Answers with the agent and its tools those who are signed in, within their limits."""
 
-    starters = (*tools.STARTERS, *AgentServer.starters)
+    starters: Sequence[str] = (*tools.STARTERS, *AgentServer.starters)
 
     def __init__(
         self,
@@ -87,6 +72,9 @@ class ProductionServer(AgentServer):
         await super().close()
         await self.limits.close()
         await self.auth.close()
+
+    async def not_ready(self) -> str | None:
+        return await super().not_ready() or await self.auth.not_ready()
 
     async def identify(self, request: Request) -> RequestContext:
         return await self.auth.identify(request)

@@ -1,6 +1,6 @@
 """The server for the embedded model, which cannot call tools and says at once that it is a toy."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from chatkit.types import (
@@ -24,7 +24,11 @@ NOTICE = (
 class ToyServer(AgentServer):
     """Answers like AgentServer, without tools, and begins each new thread with NOTICE."""
 
-    starters = ("Who are you?", "Tell me a short story about a lighthouse.", "What is the sea?")
+    starters: Sequence[str] = (
+        "Who are you?",
+        "Tell me a short story about a lighthouse.",
+        "What is the sea?",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Takes what AgentServer takes."""

@@ -15,6 +15,7 @@ USER = "ada"
 class Everybody:
     async def start(self) -> None: ...
     async def close(self) -> None: ...
+    async def not_ready(self) -> None: ...
 
     async def identify(self, request: Request) -> RequestContext:
         return RequestContext(user_id=USER, request_id=request.state.request_id)
@@ -58,6 +59,7 @@ def production_server(
         history_items=settings.history_items,
         history_tokens=settings.history_tokens,
         max_turns=settings.max_turns,
+        tracing=False,
         titles=titles,
         **given,
     )
