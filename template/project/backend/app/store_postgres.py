@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 from chatkit.store import NotFoundError
 from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
-from pydantic import AfterValidator, SecretStr, TypeAdapter
+from pydantic import AfterValidator, Field, SecretStr, TypeAdapter
 
 from app.context import RequestContext
 from app.schema import wrong_schema
-from app.settings import give_up
+from app.settings import ServerSettings, give_up
 from app.store import (
     ATTACHMENT,
     ITEM,
@@ -40,10 +40,6 @@ ATTACHMENTS = "attachments WHERE owner = $1"
 OF_THREAD = "thread = (SELECT seq FROM threads WHERE owner = $1 AND id = $2)"
 ITEMS = f"items WHERE {OF_THREAD}"
 
-SIZE_RULE = "a number of connections from 1 to 1000"
-TIMEOUT_RULE = "a number of seconds from 1 to 3600"
-DATABASE_RULE = "postgresql://user:password@host:port/name (@ : / ? # % in the password as %XX)"
-
 
 def database_url(secret: SecretStr) -> SecretStr:
     """The DATABASE_URL, if it names a host and a database. Raises ValueError otherwise."""
@@ -63,6 +59,20 @@ def database_url(secret: SecretStr) -> SecretStr:
 
 
 DatabaseUrl = Annotated[SecretStr, AfterValidator(database_url)]
+
+
+class DatabaseSettings(ServerSettings):
+    """Which database, and how much of it each server process takes."""
+
+    database_url: DatabaseUrl = Field(
+        description="postgresql://user:password@host:port/name (@ : / ? # % in the password as %XX)"
+    )
+    database_pool_size: int = Field(
+        default=10, ge=1, le=1000, description="a number of connections from 1 to 1000"
+    )
+    database_timeout: float = Field(
+        default=10, ge=1, le=3600, description="a number of seconds from 1 to 3600"
+    )
 
 
 async def connect(url: str, **options: Any) -> Connection:

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import aiosqlite
 from chatkit.store import NotFoundError
 from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
-from pydantic import AfterValidator, TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter
 
 from app.context import RequestContext
-from app.settings import ROOT, give_up
+from app.settings import ROOT, ServerSettings, give_up
 from app.store import (
     ATTACHMENT,
     ITEM,
@@ -77,8 +77,6 @@ ATTACHMENTS = "attachments WHERE owner = ?"
 OF_THREAD = "thread = (SELECT seq FROM threads WHERE owner = ? AND id = ?)"
 ITEMS = f"items WHERE {OF_THREAD}"
 
-DATABASE_RULE = "sqlite:/// and the path of a file, such as sqlite:///chat.db"
-
 
 def database_path(url: str) -> str:
     """The path in a DATABASE_URL, which begins at the project's folder unless it is absolute."""
@@ -89,6 +87,15 @@ def database_path(url: str) -> str:
 
 
 DatabaseUrl = Annotated[str, AfterValidator(database_path)]
+
+
+class DatabaseSettings(ServerSettings):
+    """Where the file is."""
+
+    database_url: DatabaseUrl = Field(
+        default="sqlite:///chat.db",
+        description="sqlite:/// and the path of a file, such as sqlite:///chat.db",
+    )
 
 
 def usable(path: str) -> str:

@@ -9,14 +9,13 @@ from sqlalchemy.pool import NullPool
 
 from app.settings import configure_logging, give_up, load
 from app.store import StoreError
-from app.store_postgres import connect
-from app.wiring import Settings
+from app.store_postgres import DatabaseSettings, connect
 
 MIGRATION_LOCK = 0x43684B74
 """The advisory lock that lets one migration run at a time (the letters ChKt)."""
 
 
-async def migrate(settings: Settings) -> None:
+async def migrate(settings: DatabaseSettings) -> None:
     url = settings.database_url.get_secret_value()
     engine = create_async_engine(
         "postgresql+asyncpg://",
@@ -40,7 +39,8 @@ if context.is_offline_mode():
     with context.begin_transaction():
         context.run_migrations()
 else:
-    settings = load(Settings)
+    # Whoever migrates need not have the settings of the server.
+    settings = load(DatabaseSettings)
     configure_logging(settings.log_level)
     try:
         asyncio.run(migrate(settings))

@@ -1,12 +1,11 @@
 """The buttons and forms of the widgets, as a client uses and misuses them."""
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
-from chatkit.types import LockedStatus
+from chatkit.types import LockedStatus, ThreadMetadata
 from conftest import Chat, thread_of
 from production import USER, production_server
 from scripted_model import ScriptedModel, tool_call
@@ -103,14 +102,17 @@ def test_of_two_clicks_at_once_one_counts(menu: Menu) -> None:
     assert len(lunch._orders[USER]) == 1
 
 
-def test_a_locked_thread_takes_no_actions(menu: Menu, server: ProductionServer) -> None:
-    async def lock() -> None:
-        ada = RequestContext(user_id=USER)
-        thread = await server.store.load_thread(menu.thread_id, ada)
-        thread.status = LockedStatus(reason="Lunch is over.")
-        await server.store.save_thread(thread, ada)
+def test_a_locked_thread_takes_no_actions(
+    menu: Menu, server: ProductionServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_thread = server.store.load_thread
 
-    asyncio.run(lock())
+    async def locked(thread_id: str, context: RequestContext) -> ThreadMetadata:
+        thread = await load_thread(thread_id, context)
+        thread.status = LockedStatus(reason="Lunch is over.")
+        return thread
+
+    monkeypatch.setattr(server.store, "load_thread", locked)
     for type, operation in (("lunch.choose", STREAM), ("lunch.back", SYNC)):
         refused = menu.act(type, operation, dish="soup")
         assert refused.status_code == 409

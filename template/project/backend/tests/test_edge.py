@@ -8,6 +8,7 @@ from conftest import serving
 from structlog.contextvars import get_contextvars
 from test_http import EchoServer
 
+from app.chat_page import add_chat_page
 from app.edge import EdgeSettings, guard
 from app.routes import create_app
 from app.settings import load
@@ -23,7 +24,9 @@ def http(settings: Settings) -> Iterator[httpx.Client]:
         allowed_hosts=["chat.example.com", "*.example.org"],
         hsts_seconds=60,
     )
-    app = create_app(PROJECT, edge, EchoServer(open_store(settings)))
+    server = EchoServer(open_store(settings))
+    app = create_app(PROJECT, edge, server)
+    add_chat_page(app, PROJECT, server)
 
     @app.get("/broken")
     async def broken() -> None:
