@@ -9,6 +9,9 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 from tests.chromium import launched
 from tests.standins import StandIn
 
+# These run inside a project: tests/test_postgres.py lays them there.
+collect_ignore = ["inside"]
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(

@@ -875,10 +875,10 @@ def test_a_project_without_the_page_works(tmp_path: Path) -> None:
     app = project / "backend" / "app"
     shutil.rmtree(app / "page")
     (app / "chat_page.py").unlink()
-    lines = (app / "routes.py").read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = (app / "wiring.py").read_text(encoding="utf-8").splitlines(keepends=True)
     kept = [line for line in lines if "chat_page" not in line]
     assert len(lines) - len(kept) == 2
-    (app / "routes.py").write_text("".join(kept), encoding="utf-8")
+    (app / "wiring.py").write_text("".join(kept), encoding="utf-8")
     with Backend(project, {}) as backend:
         assert backend.say("Is it on?").text == "Hello! You wrote: Is it on?"
         assert backend.http.get("/").status_code == 404

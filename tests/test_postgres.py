@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,11 +18,14 @@ INSIDE = Path(__file__).with_name("inside")
 
 
 @pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    project = tmp_path_factory.mktemp("postgres") / "myapp"
-    render_into(project, level=2, provider="local", store="postgres")
-    shutil.copytree(INSIDE, project / "backend" / "tests", dirs_exist_ok=True)
-    return project / "backend"
+def backend() -> Iterator[Path]:
+    # Not in pytest's folder, which is closed to the user that PostgreSQL runs as.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        project = Path(folder) / "myapp"
+        render_into(project, level=2, provider="local", store="postgres")
+        shutil.copytree(INSIDE, project / "backend" / "tests", dirs_exist_ok=True)
+        yield project / "backend"
 
 
 @pytest.mark.parametrize("file", sorted(path.name for path in INSIDE.glob("test_*.py")))

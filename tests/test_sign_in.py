@@ -90,6 +90,7 @@ def by_hand(header: dict[str, Any], payload: bytes | dict[str, Any], secret: byt
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Backend]:
     env = {"AUTH_ISSUER": ISSUER, "AUTH_AUDIENCE": "chat", "AUTH_LEEWAY": str(LEEWAY)}
+    env["DEBUG"] = "true"
     with signed_in("jwt", **SETTINGS["jwt"], **env) as backend:
         yield backend
 

@@ -17,6 +17,9 @@ LANGUAGE = re.compile(r"[a-zA-Z]{2,8}([-_][a-zA-Z0-9]{1,8})*")
 class Auth(Protocol):
     """A way to sign in."""
 
+    cookies: bool
+    """Whether it is by cookies."""
+
     async def start(self) -> None:
         """Called once, before the first request."""
 

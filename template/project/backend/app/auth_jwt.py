@@ -130,6 +130,8 @@ def check_secret(secret: str) -> None:
 class JwtAuth:
     """Believes the tokens that AUTH_JWT_SECRET or a key of AUTH_JWKS_URL has signed."""
 
+    cookies = False
+
     def __init__(self, settings: JwtSettings) -> None:
         self._keys: SecretKey | ProviderKeys
         if settings.auth_jwks_url:

@@ -108,6 +108,8 @@ class SessionSettings(ServerSettings):
 class SessionAuth:
     """Believes what AUTH_SESSION_URL says about the cookies of a request."""
 
+    cookies = True
+
     def __init__(self, settings: SessionSettings) -> None:
         self._url = settings.auth_session_url
         self._seconds = settings.auth_session_cache

@@ -57,6 +57,7 @@ class ProductionServer(AgentServer):
         super().__init__(*args, **kwargs)
         self.agent = with_tools(self.agent)
         self.auth = auth
+        self.cookies = auth.cookies
         self.limits = limits
         self.titles = Titles(self.store, self.turns, self.model) if titles else None
         set_tracing_disabled(not tracing)

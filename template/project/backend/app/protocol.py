@@ -87,6 +87,8 @@ class ProtocolServer(ChatKitServer[RequestContext]):
     """Who answers, for the eyes of the person at the chat."""
     starters: Sequence[str] = ()
     """First messages that show what this server can do."""
+    cookies = False
+    """Whether cookies say who asks, so that pages of allowed origins may send them."""
     models: Sequence[str] = ()
     """The models that a message may choose from, as its inference_options.model."""
 

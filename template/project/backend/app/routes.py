@@ -84,7 +84,7 @@ def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> F
         allow_origin_regex=LOCALHOST if settings.debug else None,
         allow_methods=["GET", "POST"],
         allow_headers=["*"],
-        allow_credentials="*" not in settings.allowed_origins,
+        allow_credentials=server.cookies,
         expose_headers=["X-Request-ID"],
     )
     app.add_middleware(RequestId)

@@ -26,6 +26,7 @@ class WhoServer(ProtocolServer):
     def __init__(self, store: BaseStore, auth: Auth) -> None:
         super().__init__(store)
         self.auth = auth
+        self.cookies = auth.cookies
 
     async def start(self) -> None:
         await super().start()
