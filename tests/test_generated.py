@@ -15,10 +15,8 @@ PROJECTS: list[dict[str, str | int]] = [
     {"level": 2, "store": "sqlite", "provider": "gemini"},
     {"level": 2, "store": "memory", "provider": "openai"},
     {"level": 2, "store": "sqlite", "provider": "embedded"},
-    {"level": 1, "store": "postgres"},
     {"level": 3, "store": "postgres", "provider": "gemini", "auth": "jwt"},
     {"level": 3, "store": "sqlite", "provider": "openai", "auth": "session"},
-    {"level": 3, "store": "memory", "provider": "embedded", "auth": "jwt"},
 ]
 
 

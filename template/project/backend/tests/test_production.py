@@ -91,7 +91,7 @@ def test_a_stream_counts_until_it_ends_or_is_refused(ada: Chat, limits: Unlimite
 def test_a_stream_that_is_left_counts_no_longer(
     ada: Chat, model: ScriptedModel, limits: Unlimited, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def silence(*args: Any) -> AsyncIterator[Any]:
+    async def silence(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         await asyncio.Event().wait()
         yield
 
