@@ -57,7 +57,8 @@ def main() -> int:
             for number, text in enumerate(ASKED, 1):
                 page.get_by_role("textbox", name="Message").fill(text)
                 page.keyboard.press("Enter")
-                expect(page.locator(".assistant_message .tools")).to_have_count(number)
+                expect(page.locator(".assistant_message")).to_have_count(number)
+                expect(page.get_by_role("button", name="Send")).to_be_visible()
             PICTURE.parent.mkdir(exist_ok=True)
             page.screenshot(path=PICTURE)
         browser.close()
