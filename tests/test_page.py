@@ -531,6 +531,7 @@ def test_client_tools_are_run_in_the_page_one_after_the_other(page: Page, show: 
     assert first == "First: {'doubled': 40}"
     # There is no second one: the model is told so, instead of waiting for ever.
     assert "has no client tool second" in then
+    expect(visitor.log.get_by_text("first ran in this page")).to_be_visible()
     page.reload()
     expect(visitor.log.get_by_text("first ran in this page")).to_be_visible()
 

@@ -646,6 +646,14 @@ def test_a_change_sends_its_action(page: Page) -> None:
     ]
 
 
+def test_a_spacer_pushes_what_follows_to_the_end(page: Page) -> None:
+    row = W.Row(children=[W.Text(value="first"), W.Spacer(), W.Text(value="last")])
+    root = show(page, card(row))
+    first, last = (root.get_by_text(word).bounding_box() for word in ("first", "last"))
+    assert first is not None and last is not None
+    assert last["x"] - first["x"] > 200
+
+
 def test_a_list_item_and_a_button_in_it_are_clicked_apart(page: Page) -> None:
     root = show(
         page,

@@ -58,14 +58,15 @@ export class Conversation {
     });
   }
 
-  async runClientTool({ name, arguments: args }) {
+  async runClientTool(item) {
     let result;
     try {
-      result = (await handlerOf(clientTools, "client tool", name)(args)) ?? null;
+      result = (await handlerOf(clientTools, "client tool", item.name)(item.arguments)) ?? null;
     } catch (error) {
       result = { error: error.message };
     }
-    await this.run("threads.add_client_tool_output", { result });
+    const done = () => this.put({ ...item, status: "completed", output: result });
+    await this.run("threads.add_client_tool_output", { result }, done);
   }
 
   ask(type, params, options) {

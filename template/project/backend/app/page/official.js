@@ -3,7 +3,7 @@
 await customElements.whenDefined("openai-chatkit");
 document.getElementById("state").remove();
 const url = new URL("chatkit", location.href).href;
-// For other domains than localhost, OpenAI's platform gives out keys: see its domain allow-list.
+// For other domains, OpenAI's platform gives out keys: see its domain allow-list.
 const domainKey = "domain_pk_localhost_dev";
 const chat = document.createElement("openai-chatkit");
 chat.setOptions({ api: { url, domainKey } });

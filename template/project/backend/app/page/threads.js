@@ -1,4 +1,4 @@
-// The list of threads: newest first, by pages, each to open, rename or delete.
+// The list of threads: newest first, by pages.
 
 import { here } from "./conversation.js";
 import { button, el, find } from "./dom.js";
