@@ -22,7 +22,7 @@ from tests.show import DELTAS, show_server
 from tests.standins import Answer, HttpError, StandIn, Text
 
 WORDS = [f"word{number} " for number in range(400)]
-MOST_BYTES = 64_000
+MOST_BYTES = 64_500
 """What may come over the wire, before compression: the page stays a thing that one can read."""
 
 
@@ -735,6 +735,11 @@ def test_the_panel_shows_the_last_turn_and_its_curl_works(page: Page, show: Back
     visitor.button("Good answer").click()
     expect(visitor.button("Good answer")).to_have_attribute("aria-pressed", "true")
     expect(rows.first).to_contain_text("thread.created")
+    # But it can be chosen, and copied as well.
+    panel.get_by_role("combobox", name="Request").select_option("items.feedback")
+    expect(rows).to_have_count(1)
+    panel.get_by_role("button", name="Copy as curl").click()
+    assert "items.feedback" in page.evaluate("navigator.clipboard.readText()")
 
 
 def test_the_stream_is_read_whole_however_it_is_cut(page: Page, show: Backend) -> None:

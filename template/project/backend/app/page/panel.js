@@ -1,20 +1,33 @@
-// The developer's panel: the last request as it was sent, and the events that answered it.
+// The developer's panel: each request as it was sent, and the events that answered it.
 
 import { beforeNextFrame, button, el, find } from "./dom.js";
 
 const panel = find("panel");
 const facts = el("p");
 const rows = el("ol");
-let shown = { sent: 0 };
-panel.append(button("Copy as curl", copy), facts, rows);
+const kept = [];
+const KEPT = 30;
+const onchange = () => show(kept[choice.selectedIndex]);
+const choice = el("select", { "aria-label": "Request", onchange });
+let shown;
+panel.append(el("div.row", choice, button("Copy as curl", copy)), facts, rows);
 
 export function watch(exchange) {
-  // What the page asks by itself does not push the last turn away.
-  if (exchange.sent > shown.sent && (exchange.streams || !shown.streams)) {
-    shown = exchange;
-    rows.replaceChildren();
+  if (!kept.includes(exchange)) {
+    kept.unshift(exchange);
+    kept.splice(KEPT);
+    choice.replaceChildren(...kept.map(({ type }) => el("option", type)));
+    // What the page asks by itself does not push the last turn away.
+    if (exchange.streams || !shown) show(exchange);
+    choice.selectedIndex = kept.indexOf(shown);
   }
   if (exchange === shown) beforeNextFrame(draw);
+}
+
+function show(exchange) {
+  shown = exchange;
+  rows.replaceChildren();
+  draw();
 }
 
 export function toggle() {
@@ -24,7 +37,7 @@ export function toggle() {
 }
 
 function draw() {
-  if (panel.hidden) return;
+  if (panel.hidden || !shown) return;
   const { events, requestId, took } = shown;
   rows.append(...events.slice(rows.children.length).map(rowOf));
   const deltas = events.filter(({ data }) => data.update?.delta !== undefined);

@@ -17,7 +17,7 @@ class RequestFailed extends Error {}
 /** The JSON that answers, or the last event of a stream, of which `onEvent` is handed each. */
 export async function ask(type, params, { signal, onEvent } = {}) {
   const body = JSON.stringify({ type, params });
-  const exchange = { url, body, events: [], streams: onEvent, sent: performance.now() };
+  const exchange = { type, url, body, events: [], streams: onEvent, sent: performance.now() };
   try {
     const response = await send(exchange, signal);
     const streams = response.headers.get("Content-Type")?.includes("event-stream");
