@@ -13,10 +13,9 @@ from tests.render import render_into
 PROJECTS: list[dict[str, str | int]] = [
     {"level": 1, "store": "memory"},
     {"level": 2, "store": "sqlite", "provider": "gemini"},
-    {"level": 2, "store": "memory", "provider": "openai"},
     {"level": 2, "store": "sqlite", "provider": "embedded"},
     {"level": 3, "store": "postgres", "provider": "gemini", "auth": "jwt"},
-    {"level": 3, "store": "sqlite", "provider": "openai", "auth": "session"},
+    {"level": 3, "store": "memory", "provider": "openai", "auth": "session"},
 ]
 
 
