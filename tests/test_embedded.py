@@ -37,7 +37,7 @@ def modules() -> dict[str, ModuleType]:
         del sys.modules[name]
     folders = [str(BACKEND), str(BACKEND / "tests")]
     names = ["app.model_embedded", "app.model", "app.toy", "app.store_memory", "app.context"]
-    names += ["app.locks_memory"]
+    names += ["app.locks_memory", "app.server"]
     sys.path[:0] = folders
     try:
         return {name: import_module(name) for name in [*names, "scripted_model"]}
@@ -451,10 +451,7 @@ class ToyChat:
             self.store,
             scripted.ScriptedSource(self.model),
             locks=modules["app.locks_memory"].ThreadLocks(),
-            model_timeout=10,
-            history_items=50,
-            history_tokens=1500,
-            max_turns=10,
+            settings=modules["app.server"].AgentSettings(_env_file=None, history_tokens=1500),
         )
 
     async def post(self, type: str, **params: Any) -> list[dict[str, Any]]:

@@ -81,6 +81,7 @@ LEVEL_2 = {
     "backend/app/turns.py",
     "backend/tests/scripted_model.py",
     "backend/tests/store_contract.py",
+    "backend/tests/store_samples.py",
     "backend/tests/test_chat.py",
     "backend/tests/test_store.py",
 }
@@ -128,6 +129,7 @@ BY_STORE = {
     "sqlite": {"backend/app/store_sqlite.py", "backend/tests/database_sqlite.py"},
     "postgres": {
         "backend/alembic.ini",
+        "backend/app/database.py",
         "backend/app/local_postgres.py",
         "backend/app/schema.py",
         "backend/app/store_postgres.py",
@@ -346,8 +348,7 @@ def test_every_setting_is_read_somewhere(combination: Combination) -> None:
         for module in modules_of(project)
         for node in ast.walk(module)
         if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "settings"
+        and ast.unparse(node.value) in ("settings", "self.settings")
     }
     assert set(settings_of(project)) - read == set()
 

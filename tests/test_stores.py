@@ -25,10 +25,10 @@ from tests.render import BACKEND, the_template
 
 pytest.register_assert_rewrite("store_contract")
 with the_template():
-    from store_contract import (
+    from store_contract import StoreContract
+    from store_samples import (
         ADA,
         BOB,
-        StoreContract,
         a_file,
         a_thread,
         all_items,
@@ -460,7 +460,7 @@ WRITER = """
 import asyncio, os, sys, time
 from app.context import RequestContext
 from app.store_sqlite import SQLiteStore
-from store_contract import a_thread, an_item
+from store_samples import a_thread, an_item
 
 path, name, begin, end = sys.argv[1:]
 ada = RequestContext(user_id="ada")

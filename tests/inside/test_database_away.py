@@ -44,10 +44,7 @@ def server(settings: Settings) -> ProtocolServer:
         open_store(settings),
         ScriptedSource(ScriptedModel("The first answer.", "The second answer.")),
         locks=open_locks(settings),
-        model_timeout=settings.model_timeout,
-        history_items=settings.history_items,
-        history_tokens=settings.history_tokens,
-        max_turns=settings.max_turns,
+        settings=settings,
     )
 
 

@@ -23,12 +23,13 @@ import pytest
 from chatkit.store import NotFoundError
 from database_postgres import execute, new_database, upgrade
 from pydantic import SecretStr
-from store_contract import ADA, BOB, a_file, a_thread, all_items, an_item, filled, ids
+from store_samples import ADA, BOB, a_file, a_thread, all_items, an_item, filled, ids
 
-from app import schema, store_postgres
+from app import schema
+from app.database import Connection, database_url, place
 from app.local_postgres import LocalPostgres
 from app.store import StoreError
-from app.store_postgres import Connection, PostgresStore, database_url, storable, usable
+from app.store_postgres import PostgresStore, storable, usable
 
 BACKEND = Path(__file__).resolve().parents[1]
 PASSWORD = "Gr8-p%2Fss~word"
@@ -946,4 +947,4 @@ def test_the_password_is_in_no_repr() -> None:
     assert PASSWORD not in repr(settings) + str(settings) + settings.model_dump_json()
     store = PostgresStore(settings.database_url.get_secret_value())
     assert PASSWORD not in repr(store)
-    assert store_postgres.place(settings.database_url.get_secret_value()) == "host/chat"
+    assert place(settings.database_url.get_secret_value()) == "host/chat"

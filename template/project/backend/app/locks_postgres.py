@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hashlib import blake2b
 
-from app.store_postgres import AWAY, Connection, away, connect
+from app.database import AWAY, Connection, away, connect
 from app.turns import ThreadBusy
 
 log = logging.getLogger("app")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from functools import wraps
 from typing import Any
 
 from agents import Model, ModelSettings
@@ -26,10 +27,11 @@ def mend_gemini_finish_reason() -> None:
 
     check = VertexGeminiConfig._check_finish_reason
 
+    @wraps(check)
     def check_if_given(message: Any, finish_reason: str | None) -> Any:
         return None if finish_reason is None else check(message, finish_reason)
 
-    if check.__module__ != __name__:
+    if not hasattr(check, "__wrapped__"):
         VertexGeminiConfig._check_finish_reason = staticmethod(check_if_given)
 
 

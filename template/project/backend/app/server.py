@@ -6,12 +6,14 @@ from typing import Any
 from agents import Agent, RunConfig, Runner, set_tracing_disabled
 from chatkit.agents import AgentContext
 from chatkit.types import ThreadMetadata, ThreadStreamEvent, UserMessageItem
+from pydantic import Field
 
 from app.agent import STARTERS, agent
 from app.context import RequestContext
 from app.history import model_input
 from app.model import ModelSource
 from app.protocol import title_of
+from app.settings import ServerSettings
 from app.store import BaseStore
 from app.stream import failed_turn, stream_run
 from app.turn_server import TurnServer
@@ -19,6 +21,19 @@ from app.turns import Locks
 
 # Otherwise every conversation goes to OpenAI's trace store as soon as OPENAI_API_KEY is set.
 set_tracing_disabled(True)
+
+
+class AgentSettings(ServerSettings):
+    """How much the model is told, and how long and how often it is asked."""
+
+    model_timeout: float = Field(
+        default=60, ge=1, le=86_400, description="a number of seconds from 1 to 86400"
+    )
+    history_items: int = Field(
+        default=50, ge=1, le=1000, description="a number of items from 1 to 1000"
+    )
+    history_tokens: int = Field(default=32_000, ge=1, description="a number of tokens, at least 1")
+    max_turns: int = Field(default=10, ge=1, description="a number of model calls, at least 1")
 
 
 class AgentServer(TurnServer):
@@ -32,20 +47,14 @@ class AgentServer(TurnServer):
         model: ModelSource,
         *,
         locks: Locks,
-        model_timeout: float,
-        history_items: int,
-        history_tokens: int,
-        max_turns: int,
+        settings: AgentSettings,
         agent: Agent[Any] = agent,
     ) -> None:
         super().__init__(store, locks)
         self.model = model
         self.answered_by = model.name
         self.agent = agent
-        self.model_timeout = model_timeout
-        self.history_items = history_items
-        self.history_tokens = history_tokens
-        self.max_turns = max_turns
+        self.settings = settings
 
     async def start(self) -> None:
         await super().start()
@@ -73,7 +82,11 @@ class AgentServer(TurnServer):
             thread.title = title_of(input_user_message)
         # The user's message is stored already, so the history holds it.
         history = await model_input(
-            self.store, thread, context, items=self.history_items, tokens=self.history_tokens
+            self.store,
+            thread,
+            context,
+            items=self.settings.history_items,
+            tokens=self.settings.history_tokens,
         )
         run_context = AgentContext[RequestContext](
             thread=thread, store=self.store, request_context=context
@@ -88,14 +101,14 @@ class AgentServer(TurnServer):
             self.agent,
             history,
             context=run_context,
-            max_turns=self.max_turns,
+            max_turns=self.settings.max_turns,
             run_config=RunConfig(model=model, model_settings=self.model.settings),
         )
         async for event in stream_run(
             run,
             run_context,
             stop=turn.stop,
-            silence=self.model_timeout,
+            silence=self.settings.model_timeout,
             api_key=self.model.key_name,
         ):
             yield event

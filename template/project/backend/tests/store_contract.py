@@ -5,43 +5,34 @@ import random
 import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
 import pytest
 from chatkit.store import NotFoundError, StoreItemType
 from chatkit.types import (
-    AssistantMessageContent,
     AssistantMessageItem,
     Attachment,
-    ClientToolCallItem,
-    CustomTask,
-    FileAttachment,
-    HiddenContextItem,
     ImageAttachment,
-    InferenceOptions,
     LockedStatus,
     Page,
-    SDKHiddenContextItem,
-    TaskItem,
     Thread,
-    ThreadItem,
     ThreadMetadata,
-    UserMessageItem,
-    UserMessageTagContent,
-    UserMessageTextContent,
-    WidgetItem,
-    Workflow,
-    WorkflowItem,
 )
-from chatkit.widgets import Card, Col, Text
 from pydantic import AnyUrl
+from store_samples import (
+    ADA,
+    BOB,
+    NOON,
+    a_file,
+    a_thread,
+    all_items,
+    an_item,
+    every_kind_of_item,
+    filled,
+    ids,
+)
 
 from app.context import RequestContext
 from app.store import BaseStore
-
-ADA = RequestContext(user_id="ada")
-BOB = RequestContext(user_id="bob")
-NOON = datetime(2026, 3, 4, 12, 0, 0, 123456)
 
 PREFIXES: dict[StoreItemType, str] = {
     "message": "msg",
@@ -58,72 +49,6 @@ HARD_TEXTS = {
     "quotes": "'; DROP TABLE threads; -- \" \\ %s ? {x}",
     "line separators": "a\u2028b\u2029c\r\n",
 }
-
-
-def a_thread(thread_id: str = "thr_1", **changes: Any) -> ThreadMetadata:
-    fields = {"title": "A title", "created_at": NOON, "metadata": {"topic": "tests"}, **changes}
-    return ThreadMetadata(id=thread_id, **fields)
-
-
-def an_item(item_id: str, text: str = "Hello", thread_id: str = "thr_1") -> AssistantMessageItem:
-    # All of the same time: only the store's own order can tell them apart.
-    content = [AssistantMessageContent(text=text)]
-    return AssistantMessageItem(id=item_id, thread_id=thread_id, created_at=NOON, content=content)
-
-
-def a_file(attachment_id: str = "atc_1", **changes: Any) -> FileAttachment:
-    return FileAttachment(id=attachment_id, name="notes.txt", mime_type="text/plain", **changes)
-
-
-def every_kind_of_item() -> list[ThreadItem]:
-    """One of each, as a long conversation may hold them."""
-    rest: dict[str, Any] = {"thread_id": "thr_1", "created_at": NOON}
-    tag = UserMessageTagContent(id="tag_1", text="Ada", data={"age": 36, "tags": ["x", None]})
-    return [
-        UserMessageItem(
-            id="msg_1",
-            content=[UserMessageTextContent(text="Hello"), tag],
-            attachments=[a_file(metadata={"size": 3})],
-            quoted_text="as you said",
-            inference_options=InferenceOptions(model="a-model"),
-            **rest,
-        ),
-        an_item("msg_2", "Hi there!"),
-        WidgetItem(
-            id="wdg_1",
-            widget=Card(children=[Col(padding={"x": 4}, children=[Text(value="In a card")])]),
-            **rest,
-        ),
-        ClientToolCallItem(
-            id="tc_1", call_id="call_1", name="tool", arguments={"a": [1, 2.5]}, output="ok", **rest
-        ),
-        TaskItem(id="tsk_1", task=CustomTask(title="A task"), **rest),
-        WorkflowItem(
-            id="wf_1", workflow=Workflow(type="reasoning", tasks=[CustomTask(title="T")]), **rest
-        ),
-        HiddenContextItem(id="hid_1", content={"type": "tool_call", "output": "42"}, **rest),
-        SDKHiddenContextItem(id="shcx_1", content="hidden", **rest),
-    ]
-
-
-def ids(page: Page[ThreadItem] | Page[ThreadMetadata]) -> list[str]:
-    return [record.id for record in page.data]
-
-
-async def all_items(
-    store: BaseStore, thread_id: str = "thr_1", context: RequestContext = ADA
-) -> list[ThreadItem]:
-    """Every item, oldest first, in one page."""
-    return (await store.load_thread_items(thread_id, None, 1000, "asc", context)).data
-
-
-async def filled(store: BaseStore, items: int = 5, thread_id: str = "thr_1") -> list[str]:
-    """Give Ada a thread with this many items. Their ids."""
-    await store.save_thread(a_thread(thread_id), ADA)
-    item_ids = [f"{thread_id}_msg_{number}" for number in range(items)]
-    for item_id in item_ids:
-        await store.add_thread_item(thread_id, an_item(item_id, thread_id=thread_id), ADA)
-    return item_ids
 
 
 @pytest.mark.anyio

@@ -21,10 +21,7 @@ def server(settings: Settings, model: ScriptedModel) -> ProtocolServer:
         open_store(settings),
         ScriptedSource(model),
         locks=open_locks(settings),
-        model_timeout=settings.model_timeout,
-        history_items=settings.history_items,
-        history_tokens=settings.history_tokens,
-        max_turns=settings.max_turns,
+        settings=settings,
     )
 
 

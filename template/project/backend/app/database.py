@@ -1,0 +1,95 @@
+"""The PostgreSQL database: its settings, how it is reached, and what its failures mean."""
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+from pydantic import AfterValidator, Field, SecretStr
+
+from app.settings import ServerSettings
+from app.store import StoreError
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection, Pool = asyncpg.Connection, asyncpg.Pool
+
+
+def database_url(secret: SecretStr) -> SecretStr:
+    """The DATABASE_URL, if it names a host and a database. Raises ValueError otherwise."""
+    url = secret.get_secret_value()
+    parts = urlsplit(url)
+    user, _, hosts = parts.netloc.rpartition("@")
+    if parts.scheme not in ("postgresql", "postgres") or not url.isprintable():
+        raise ValueError
+    # A password with such a sign in it is split there, and a part of it taken for something else.
+    if parts.fragment or "@" in user + parts.path + parts.query or not parts.path.strip("/"):
+        raise ValueError
+    if not (hosts or parse_qs(parts.query).get("host")):
+        raise ValueError
+    if any(urlsplit(f"//{host}").port == 0 for host in hosts.split(",")):
+        raise ValueError
+    return secret
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(database_url)]
+
+
+class DatabaseSettings(ServerSettings):
+    """Which database, and how much of it each server process takes."""
+
+    database_url: DatabaseUrl = Field(
+        description="postgresql://user:password@host:port/name (@ : / ? # % in the password as %XX)"
+    )
+    database_pool_size: int = Field(
+        default=10, ge=1, le=1000, description="a number of connections from 1 to 1000"
+    )
+    database_timeout: float = Field(
+        default=10, ge=1, le=3600, description="a number of seconds from 1 to 3600"
+    )
+
+
+UNUSABLE = (OSError, asyncio.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What asyncpg raises when a database cannot be opened."""
+AWAY = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""What it raises when a database that was there cannot be asked."""
+
+
+async def connect(url: str, **options: Any) -> Connection:
+    """A connection of its own. Raises StoreError."""
+    try:
+        return await asyncpg.connect(url, **options)
+    except UNUSABLE as error:
+        raise away(url, error) from None
+
+
+def away(url: str, error: BaseException) -> StoreError:
+    """The error as a StoreError, which names neither user nor password."""
+    if isinstance(error, ConnectionError | FileNotFoundError) and error.errno:
+        said = cause = os.strerror(error.errno)
+    elif isinstance(error, asyncio.TimeoutError):
+        said = cause = "it does not answer"
+    else:
+        said = str(error).partition("\n")[0] or type(error).__name__
+        cause = type(error).__name__
+    return StoreError(f"The database {place(url)} cannot be used: {said}.", cause.lower())
+
+
+def place(url: str) -> str:
+    """Where the database is: its host, port and name."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2] or parse_qs(parts.query)["host"][0]
+    return host + parts.path
