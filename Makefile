@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 
-.PHONY: help demo test lint lines screenshot constraints clean
+.PHONY: help demo test matrix lint lines screenshot constraints clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -12,6 +12,9 @@ demo: ## Talk to a real model: no key, no account, nothing to set up
 
 test: ## Run all tests
 	@$(PYTHON) scripts/dev.py test
+
+matrix: ## Render, check, start and talk to every combination of answers
+	@$(PYTHON) scripts/dev.py matrix
 
 lint: ## Check style and types
 	@$(PYTHON) scripts/dev.py lint

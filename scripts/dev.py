@@ -32,11 +32,14 @@ def demo(args: Sequence[str]) -> int:
 def test(args: Sequence[str]) -> int:
     """Run all tests."""
     prepare_all()
-    # One process more than cores: many tests wait. A file's tests stay together, so that its
-    # imports are paid once. In their own order: the fewest tests are not the quickest.
-    processes = str((os.cpu_count() or 1) + 1)
-    spread = ("-n", processes, "--dist", "loadfile", "--no-loadscope-reorder")
-    return run_python("-m", "pytest", *spread, *args)
+    # One process more than cores: many tests wait.
+    return run_tests((os.cpu_count() or 1) + 1, *args)
+
+
+def matrix(args: Sequence[str]) -> int:
+    """Render, check, start and talk to a project of every combination of answers."""
+    prepare_all()
+    return run_tests(os.cpu_count() or 1, "tests/test_matrix.py", *args)
 
 
 def lint(args: Sequence[str]) -> int:
@@ -80,6 +83,7 @@ def constraints(args: Sequence[str]) -> int:
 COMMANDS = {
     "demo": demo,
     "test": test,
+    "matrix": matrix,
     "lint": lint,
     "lines": lines,
     "screenshot": screenshot,
@@ -218,6 +222,12 @@ def prepare(what: str, requirements: Sequence[str], *files: Path) -> None:
 def copier_requirement() -> str:
     required = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
     return next(line for line in required if line.startswith("copier=="))
+
+
+def run_tests(processes: int, *arguments: str) -> int:
+    # In their own order: the group with the fewest tests is not the quickest.
+    spread = ("-n", str(processes), "--dist", "loadgroup", "--no-loadscope-reorder")
+    return run_python("-m", "pytest", *spread, *arguments)
 
 
 def run_python(*arguments: str) -> int:

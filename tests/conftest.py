@@ -1,6 +1,7 @@
 """What holds for every test."""
 
 import os
+from collections import defaultdict
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -13,16 +14,44 @@ from tests.standins import StandIn
 collect_ignore = ["inside"]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "phase(name): the line of the table that counts this test")
+    config.addinivalue_line("markers", "xdist_group(name): pytest-xdist's, for who runs without it")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests stay in one process, so that its imports are paid once, unless it says how."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI a skipped test is a failed one: nothing there may go unchecked by accident."""
     report = yield
+    if call.when == "call" and (phase := item.get_closest_marker("phase")):
+        report.user_properties.append(("phase", [phase.args[0], call.duration]))
+    # In CI a skipped test is a failed one: nothing there may go unchecked by accident.
     if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longreprtext or call.excinfo}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What each phase of the matrix took, in all processes together."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "phase":
+                seconds[value[0]] += value[1]
+    if seconds:
+        terminalreporter.section("the matrix")
+        for name, took in seconds.items():
+            terminalreporter.line(f"{name:20} {took:6.1f} s")
 
 
 @pytest.fixture

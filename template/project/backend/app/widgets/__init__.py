@@ -1,14 +1,21 @@
 """The widgets: a function for each .widget file, as widgets.chatkit.studio makes them."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from chatkit.widgets import WidgetRoot, WidgetTemplate
 
 from app.lunch import MOST_PORTIONS, Dish, Order
 
-MENU = WidgetTemplate.from_file("menu.widget")
-ORDER_FORM = WidgetTemplate.from_file("order_form.widget")
-ORDER = WidgetTemplate.from_file("order.widget")
+
+def template(name: str) -> WidgetTemplate:
+    # The whole path: to find a relative one ChatKit goes through the call stack and every module.
+    return WidgetTemplate.from_file(str(Path(__file__).with_name(f"{name}.widget")))
+
+
+MENU = template("menu")
+ORDER_FORM = template("order_form")
+ORDER = template("order")
 
 
 def menu(dishes: Iterable[Dish]) -> WidgetRoot:
