@@ -89,24 +89,28 @@ def failed_start(project: Path, env: Mapping[str, str]) -> str:
     return ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("PORT", "70000"),
-        ("PORT", "eight thousand"),
-        ("MODEL", "anthropic/claude"),
-        ("MODEL_BASE_URL", "ftp://example.com"),
-        ("ALLOWED_ORIGINS", "https://good.example,bad"),
-        ("DATABASE_URL", "mysql://localhost/chat"),
-        ("DATABASE_URL", "sqlite:////proc/nowhere/chat.db"),
-        ("DEBUG", "perhaps"),
-        ("HISTORY_ITEMS", "0"),
-    ],
-)
-def test_a_bad_setting_is_one_line_that_names_it(name: str, value: str) -> None:
+def test_each_bad_setting_is_one_line_that_names_it() -> None:
+    bad = {
+        "PORT": "70000",
+        "MODEL": "anthropic/claude",
+        "MODEL_BASE_URL": "ftp://example.com",
+        "ALLOWED_ORIGINS": "https://good.example,bad",
+        "DATABASE_URL": "mysql://localhost/chat",
+        "DEBUG": "perhaps",
+        "HISTORY_ITEMS": "0",
+    }
     project = render(level=2, provider="gemini", store="sqlite")
-    [line] = failed_start(project, {name: value}).splitlines()
-    assert name in line
+    lines = failed_start(project, bad).splitlines()
+    assert sorted(line.split()[2] for line in lines) == sorted(bad)
+    assert all(line.endswith(" Set it in .env or the environment.") for line in lines)
+    [line] = failed_start(project, {"PORT": "eight thousand"}).splitlines()
+    assert line.startswith("Cannot start: PORT ")
+
+
+def test_a_database_that_cannot_be_made_is_one_line_that_names_the_setting() -> None:
+    project = render(level=2, provider="gemini", store="sqlite")
+    [line] = failed_start(project, {"DATABASE_URL": "sqlite:////proc/nowhere/chat.db"}).splitlines()
+    assert "DATABASE_URL" in line
     assert ".env" in line
 
 
