@@ -24,6 +24,7 @@ import pytest
 from chatkit.types import LockedStatus, Page
 from database_postgres import execute, new_database
 from store_samples import ADA, BOB, a_file, a_thread, an_item, every_kind_of_item
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from app import move_from_sqlite
 from app.context import RequestContext
@@ -186,8 +187,8 @@ def test_everything_is_there_as_it_was(
         [items] = source.execute("SELECT count(*) FROM items").fetchone()
     counted = f"{threads} threads, {items:,} items, 6 attachments"
     assert ended.out.splitlines() == [
-        f"The file: {counted}",
-        f"PostgreSQL, with the same checksums: {counted}",
+        f"In the file: {counted}",
+        f"In PostgreSQL, with equal checksums: {counted}",
     ]
     assert use(PostgresStore(postgres_url), everything) == all_of_it
 
@@ -283,10 +284,10 @@ def test_what_differs_is_told_and_left_as_it_is(move: Move, file: Path, postgres
     before = rows(postgres_url)
     ended = move(file)
     assert ended.code == 1
-    told = [f"{known} of ada is there and differs: it was left as it is." for known in TOLD]
+    told = [f"{known} of ada differs in PostgreSQL, and was left as it is." for known in TOLD]
     assert sorted(ended.err.splitlines()) == sorted(told)
-    assert "The file: 18 threads" in ended.out
-    assert "PostgreSQL, with the same checksums: 9 threads" in ended.out
+    assert "In the file: 18 threads" in ended.out
+    assert "In PostgreSQL, with equal checksums: 9 threads" in ended.out
     assert rows(postgres_url) == before
 
 
@@ -296,7 +297,7 @@ def test_a_thread_whose_attachment_another_one_has_is_not_moved(
     execute(postgres_url, "INSERT INTO attachments VALUES ('ada', 'atc_1', 'thr_x', '{}')")
     ended = move(file)
     assert ended.code == 1
-    assert ended.err == "thr_short_5 of ada is there and differs: it was left as it is.\n"
+    assert ended.err == "thr_short_5 of ada differs in PostgreSQL, and was left as it is.\n"
     assert execute(postgres_url, "SELECT 1 FROM threads WHERE id = 'thr_short_5'") == []
     assert len(execute(postgres_url, "SELECT 1 FROM threads")) == 17
 
@@ -353,9 +354,9 @@ WAITING = (
 )
 
 
-def wait_until_it_waits(url: str) -> None:
+def wait_until_it_waits(url: str, moves: int = 1) -> None:
     deadline = time.monotonic() + 60
-    while not execute(url, WAITING):
+    while len(execute(url, WAITING)) < moves:
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -409,21 +410,27 @@ def test_a_stop_leaves_whole_threads_and_the_next_run_goes_on(
 
 
 def test_a_file_that_is_still_written_to_is_moved_as_it_was_at_the_start(
-    move: Move, file: Path, postgres_url: str, all_of_it: dict[str, Any]
+    move: Move,
+    file: Path,
+    postgres_url: str,
+    all_of_it: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def go_on(store: BaseStore) -> None:
         await store.save_thread(a_thread("thr_new"), ADA)
         await store.add_thread_item("thr_short_9", an_item("msg_new"), ADA)
 
-    with ThreadPoolExecutor(1) as aside:
-        with held_up(postgres_url):
-            moving = aside.submit(move, file)
-            wait_until_it_waits(postgres_url)
-            use(SQLiteStore(file), go_on)
-        assert moving.result().code == 0
+    def counted(**options: Any) -> Any:
+        with ThreadPoolExecutor(1) as aside:
+            aside.submit(use, SQLiteStore(file), go_on).result()
+        return tqdm(**options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(move_from_sqlite, "tqdm", counted)
+        assert move(file).code == 0
     assert use(PostgresStore(postgres_url), everything) == all_of_it
     again = move(file)
-    assert again.err == "thr_short_9 of ada is there and differs: it was left as it is.\n"
+    assert again.err == "thr_short_9 of ada differs in PostgreSQL, and was left as it is.\n"
     assert len(execute(postgres_url, "SELECT 1 FROM threads WHERE id = 'thr_new'")) == 1
 
 
@@ -433,7 +440,7 @@ def test_two_moves_at_once_move_everything_once(
     with ThreadPoolExecutor(2) as aside:
         with held_up(postgres_url):
             both = [aside.submit(move, file) for _ in range(2)]
-            wait_until_it_waits(postgres_url)
+            wait_until_it_waits(postgres_url, moves=2)
         assert [moving.result().code for moving in both] == [0, 0]
     assert use(PostgresStore(postgres_url), everything) == all_of_it
 
@@ -466,13 +473,13 @@ def damaged(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (None, "There is no file {path}."),
-        (Path.mkdir, "There is no file {path}."),
-        (a_text, "{path} cannot be read: file is not a database."),
-        (Path.touch, "{path} belongs to another program."),
-        (another_program_s, "{path} belongs to another program."),
-        (another_version_s, "{path} is of version 2; this program moves version 1."),
-        (damaged, "{path} cannot be read: database disk image is malformed."),
+        (None, "Cannot start: There is no file {path}."),
+        (Path.mkdir, "Cannot start: There is no file {path}."),
+        (a_text, "Stopped: {path} cannot be read: file is not a database."),
+        (Path.touch, "Cannot start: {path} belongs to another program."),
+        (another_program_s, "Cannot start: {path} belongs to another program."),
+        (another_version_s, "Cannot start: {path} is of version 2; this program moves version 1."),
+        (damaged, "Stopped: {path} cannot be read: database disk image is malformed."),
     ],
 )
 def test_a_file_that_cannot_be_moved_is_one_line(
@@ -484,7 +491,7 @@ def test_a_file_that_cannot_be_moved_is_one_line(
         make(path)
     ended = move(path)
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err == f"Cannot start: {sentence.format(path=path)}\n"
+    assert ended.err == sentence.format(path=path) + "\n"
 
 
 @pytest.mark.parametrize(

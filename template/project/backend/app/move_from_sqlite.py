@@ -16,6 +16,7 @@ from contextlib import closing
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -30,9 +31,6 @@ APPLICATION_ID, SCHEMA_VERSION = 0x43684B74, 1
 BATCH = 500
 """How many items are written at once, or read: DATABASE_TIMEOUT is for so many."""
 
-TOTALS = "SELECT " + ", ".join(
-    f"(SELECT count(*) FROM {table}) AS {table}" for table in ("threads", "items", "attachments")
-)
 # What is moved as a whole: a thread with its items and attachments, or an attachment of no thread.
 PARTS = """
 SELECT seq, owner, id AS thread, NULL AS file, owned(owner) AS new_owner FROM threads
@@ -41,7 +39,7 @@ SELECT NULL, owner, NULL, id, owned(owner) FROM attachments AS loose
 WHERE NOT EXISTS (SELECT 1 FROM threads WHERE owner = loose.owner AND id = loose.thread_id)
 ORDER BY seq
 """
-# A part's records: in the file, as PostgreSQL can hold them, and there.
+# A part's records in the file, as PostgreSQL can hold them, and in PostgreSQL.
 IN_FILE = {
     "threads": "SELECT owned(owner), storable(id), data FROM threads WHERE seq = :seq",
     "items": "SELECT storable(id), data, feedback FROM items WHERE thread = :seq ORDER BY seq",
@@ -104,36 +102,36 @@ def opened(path: Path, user: str | None) -> sqlite3.Connection:
 
 async def move(source: sqlite3.Connection, target: Connection) -> bool:
     """Move every part, and tell what PostgreSQL then holds. Whether that is all of the file."""
-    totals = source.execute(TOTALS).fetchone()
-    there: Counter[str] = Counter()
-    with tqdm(total=totals["items"], unit=" items", disable=None) as bar:
-        for part in source.execute(PARTS):
+    count = "SELECT count(*) FROM"
+    total = Counter({name: source.execute(f"{count} {name}").fetchone()[0] for name in IN_FILE})
+    moved = Counter[str]()
+    with tqdm(total=total["items"], unit=" items", disable=None) as bar:
+        for row in source.execute(PARTS):
+            part = dict(row)
             given = Tally()
             for table, statement in IN_FILE.items():
-                for record in source.execute(statement, dict(part)):
+                for record in source.execute(statement, part):
                     given.add(table, record)
             try:
                 async with target.transaction():
-                    await add(source, target, part)
-                    held = await tally(target, part)
+                    await write(source, target, part)
+                    held = await read_back(target, part)
                     if held.sha256.digest() != given.sha256.digest():
                         raise Differs
-                there += held.counted
+                moved += held.counted
             except Differs:
                 known = f"{part['thread'] or part['file']} of {part['new_owner']}"
-                tqdm.write(f"{known} is there and differs: it was left as it is.", sys.stderr)
+                tqdm.write(f"{known} differs in PostgreSQL, and was left as it is.", sys.stderr)
             bar.update(given.counted["items"])
-    print("The file:", ", ".join(f"{totals[table]:,} {table}" for table in IN_FILE))
-    print("PostgreSQL, with the same checksums:", end=" ")
-    print(", ".join(f"{there[table]:,} {table}" for table in IN_FILE))
-    return all(there[table] == totals[table] for table in IN_FILE)
+    for what, counted in (("In the file", total), ("In PostgreSQL, with equal checksums", moved)):
+        print(f"{what}: " + ", ".join(f"{counted[table]:,} {table}" for table in IN_FILE))
+    return moved == total
 
 
-async def add(source: sqlite3.Connection, target: Connection, part: sqlite3.Row) -> None:
+async def write(source: sqlite3.Connection, target: Connection, part: dict[str, Any]) -> None:
     """Add the part, unless its thread is there."""
-    threads, items, attachments = (
-        source.execute(statement, dict(part)) for statement in IN_FILE.values()
-    )
+    owner = part["new_owner"]
+    threads, items, attachments = (source.execute(each, part) for each in IN_FILE.values())
     for thread in threads:
         seq = await target.fetchval(
             "INSERT INTO threads (owner, id, data) VALUES ($1, $2, $3)"
@@ -143,7 +141,7 @@ async def add(source: sqlite3.Connection, target: Connection, part: sqlite3.Row)
         if seq is None:
             return
         columns = ("owner", "thread", "id", "data", "feedback")
-        records = ((part["new_owner"], seq, *item) for item in items)
+        records = ((owner, seq, *item) for item in items)
         while f"COPY {BATCH}" == await target.copy_records_to_table(
             "items", columns=columns, records=islice(records, BATCH)
         ):
@@ -151,17 +149,18 @@ async def add(source: sqlite3.Connection, target: Connection, part: sqlite3.Row)
     await target.executemany(
         "INSERT INTO attachments (owner, id, thread_id, data) VALUES ($1, $2, $3, $4)"
         " ON CONFLICT DO NOTHING",
-        ((part["new_owner"], *attachment) for attachment in attachments),
+        ((owner, *attachment) for attachment in attachments),
     )
 
 
-async def tally(target: Connection, part: sqlite3.Row) -> Tally:
-    """The part as PostgreSQL gives it back."""
+async def read_back(target: Connection, part: dict[str, Any]) -> Tally:
+    """The part as PostgreSQL holds it."""
     key = part["new_owner"], storable(part["thread"]), storable(part["file"])
     held = Tally()
     for table, statement in IN_POSTGRES.items():
-        asked = key[: statement.count("$")]
-        async for record in target.cursor(statement, *asked, prefetch=BATCH):
+        # Neither more values nor less than it asks for.
+        values = key[: statement.count("$")]
+        async for record in target.cursor(statement, *values, prefetch=BATCH):
             held.add(table, record)
     return held
 
@@ -193,10 +192,10 @@ def main() -> int:
         print("Stopped. Run it again, and it goes on.", file=sys.stderr)
         return 130
     except sqlite3.Error as error:
-        give_up(f"{asked.file} cannot be read: {error}.")
+        print(f"Stopped: {asked.file} cannot be read: {error}.", file=sys.stderr)
     except StoreError as error:
         print(f"Stopped: {error} Run it again, and it goes on.", file=sys.stderr)
-        return 2
+    return 2
 
 
 if __name__ == "__main__":
