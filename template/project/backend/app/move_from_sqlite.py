@@ -184,8 +184,8 @@ def main() -> int:
     asked = parser.parse_args()
     settings = load(DatabaseSettings)
     url, timeout = settings.database_url.get_secret_value(), settings.database_timeout
-    usable(PostgresStore(url, timeout=timeout))
     try:
+        usable(PostgresStore(url, timeout=timeout))
         with closing(opened(asked.file, asked.user)) as source:
             return 0 if asyncio.run(connected(source, url, timeout)) else 1
     except KeyboardInterrupt:
