@@ -55,10 +55,6 @@ IN_POSTGRES = {
 }
 
 
-class Differs(Exception):
-    """PostgreSQL holds something else than the file."""
-
-
 class Tally:
     """Counts records by their table, with one checksum of them all in their order."""
 
@@ -112,14 +108,15 @@ async def move(source: sqlite3.Connection, target: Connection) -> bool:
             for table, statement in IN_FILE.items():
                 for record in source.execute(statement, part):
                     given.add(table, record)
-            try:
-                async with target.transaction():
-                    await write(source, target, part)
-                    held = await read_back(target, part)
-                    if held.sha256.digest() != given.sha256.digest():
-                        raise Differs
+            transaction = target.transaction()
+            await transaction.start()
+            await write(source, target, part)
+            held = await read_back(target, part)
+            if held.sha256.digest() == given.sha256.digest():
+                await transaction.commit()
                 moved += held.counted
-            except Differs:
+            else:
+                await transaction.rollback()
                 known = f"{part['thread'] or part['file']} of {part['new_owner']}"
                 tqdm.write(f"{known} differs in PostgreSQL, and was left as it is.", sys.stderr)
             bar.update(given.counted["items"])
@@ -173,6 +170,7 @@ async def connected(source: sqlite3.Connection, url: str, timeout: float) -> boo
     except UNUSABLE as error:
         raise away(url, error) from None
     finally:
+        # With it ends the transaction that was not committed.
         target.terminate()
 
 
