@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.postgres import server
-from tests.render import render_into
+from tests.render import BACKEND, render_into
 
 INSIDE = Path(__file__).with_name("inside")
 
@@ -25,6 +25,8 @@ def backend() -> Iterator[Path]:
         project = Path(folder) / "myapp"
         render_into(project, level=2, provider="local", store="postgres")
         shutil.copytree(INSIDE, project / "backend" / "tests", dirs_exist_ok=True)
+        # What a project had before PostgreSQL, whose files are moved.
+        shutil.copy(BACKEND / "app" / "store_sqlite.py", project / "backend" / "app")
         yield project / "backend"
 
 
