@@ -136,6 +136,8 @@ def main(args: Sequence[str] | None = None) -> int:
         made = release(ROOT, version, CHECKS)
     except Refused as refused:
         give_up(f"Nothing is released. {refused}")
+    except KeyboardInterrupt:
+        return 130
     print(
         f"Release {made.version} is made: {', '.join(CHECKS)} passed.\n"
         f"Commit {made.commit[:12]} has the tag v{made.version}; the commit after it records both "

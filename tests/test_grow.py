@@ -11,8 +11,8 @@ import pytest
 from tests.backend import Backend
 from tests.git import add_tool, commit, contents, git, reword
 from tests.postgres import server
-from tests.providers import environment
 from tests.project import answers_of
+from tests.providers import environment
 from tests.releases import Template, conflicts, update
 from tests.standins import Answer, StandIn, Text
 from tests.users import signed_in

@@ -13,12 +13,11 @@ from scripts.dev import ROOT
 from scripts.release import CHANGELOG, releases
 from tests.backend import Backend
 from tests.git import add_tool, alone, commit, contents, git, reword
-from tests.providers import environment
 from tests.project import answers_of
+from tests.providers import environment
 from tests.releases import OLDER, Answers, Template, conflicts, update
 from tests.standins import Answer, StandIn, Text
 from tests.users import signed_in
-
 
 GH = "https://github.com/org/chatkit-template"
 
