@@ -10,12 +10,12 @@ import pytest
 from copier.errors import UserMessageError
 
 from scripts.dev import ROOT
-from scripts.release import CHANGELOG, releases
+from scripts.release import CHANGELOG, Release, releases
 from tests.backend import Backend
 from tests.git import add_tool, alone, commit, contents, git, reword
 from tests.project import answers_of
 from tests.providers import environment
-from tests.releases import OLDER, Answers, Template, conflicts, update
+from tests.releases import OLDER, Answers, Template, conflicts, tag_release, update
 from tests.standins import Answer, StandIn, Text
 from tests.users import signed_in
 
@@ -73,6 +73,11 @@ def test_the_changelog_tells_of_every_release() -> None:
     changelog = (ROOT / CHANGELOG).read_text(encoding="utf-8")
     for release in releases(ROOT):
         assert f"\n## {release.version} - 20" in changelog
+
+
+def test_a_clone_without_a_release_is_told_what_to_fetch(template: Template) -> None:
+    with pytest.raises(AssertionError, match="Fetch the whole history: git fetch --unshallow"):
+        tag_release(template.repository, Release("0.0.2", "0" * 40))
 
 
 # --- As the user types it ---
