@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from copier import Settings, run_copy
 from copier.errors import UserMessageError
 
 from scripts.dev import ROOT
@@ -137,6 +138,28 @@ def test_the_command_line_refuses_a_wrong_answer_too(tmp_path: Path) -> None:
     assert "The port must be a whole number from 1 to 65535, not 70000." in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "project").exists()
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "sentence"),
+    [
+        ("port", 70000, "The port must be a whole number from 1 to 65535, not 70000."),
+        (
+            "model",
+            "gpt",
+            "gpt is not a model of gemini: write auto, or gemini/ and the model's name,",
+        ),
+    ],
+)
+def test_a_wrong_answer_that_is_typed_can_be_typed_again(
+    question: str, answer: str | int, sentence: str, tmp_path: Path
+) -> None:
+    """Copier asks again where a validator objects; it holds against a user's own defaults too."""
+    settings = Settings(defaults={question: answer})
+    with pytest.raises(ValueError, match=re.escape(f"for question '{question}': {sentence}")):
+        run_copy(
+            str(plain_template()), tmp_path / "app", defaults=True, quiet=True, settings=settings
+        )
 
 
 @pytest.mark.parametrize(
