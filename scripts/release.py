@@ -105,7 +105,7 @@ def dated_changelog(root: Path, version: str) -> str:
     text = (root / CHANGELOG).read_text(encoding="utf-8")
     heading = f"## {version} - {date.today().isoformat()}"
     entry = re.search(
-        rf"^## (?:Unreleased|{re.escape(version)}\b.*)\n(.*?)(?=^## |\Z)", text, re.M | re.S
+        rf"^## (?:Unreleased|{re.escape(version)}\b[^\n]*)\n(.*?)(?=^## |\Z)", text, re.M | re.S
     )
     if entry is None or not entry[1].strip():
         raise Refused(

@@ -53,6 +53,15 @@ def test_a_release_is_dated_tagged_and_recorded(repository: Path) -> None:
     assert git(repository, "status", "--porcelain") == ""
 
 
+def test_an_entry_may_have_its_heading_already(repository: Path) -> None:
+    heading = f"## 0.1.0 - {date.today().isoformat()}"
+    changelog = f"# Changelog\n\n{heading}\n\nThe first version.\n"
+    (repository / "CHANGELOG.md").write_text(changelog, encoding="utf-8")
+    commit(repository, "Dated")
+    release(repository, "0.1.0", {})
+    assert (repository / "CHANGELOG.md").read_text(encoding="utf-8") == changelog
+
+
 def test_the_next_release_follows_the_last(repository: Path) -> None:
     release(repository, "0.1.0", {})
     changelog = repository / "CHANGELOG.md"
