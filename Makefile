@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 
-.PHONY: help demo test matrix lint lines screenshot constraints clean
+.PHONY: help demo test matrix lint lines screenshot constraints release clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -27,6 +27,9 @@ screenshot: ## Take README.md's picture of the chat page
 
 constraints: ## Compile the tested versions anew
 	@$(PYTHON) scripts/dev.py constraints
+
+release: ## Release the template: make release VERSION=0.1.0
+	@$(PYTHON) scripts/dev.py release $(VERSION)
 
 clean: ## Remove .venv, the demo and every cache
 	rm -rf .venv build .pytest_cache .ruff_cache .mypy_cache

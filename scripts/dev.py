@@ -80,6 +80,12 @@ def constraints(args: Sequence[str]) -> int:
     return compiled
 
 
+def release(args: Sequence[str]) -> int:
+    """Release the template under this version: check everything, tag it, record it."""
+    prepare_all()
+    return run_python("-m", "scripts.release", *args)
+
+
 COMMANDS = {
     "demo": demo,
     "test": test,
@@ -88,6 +94,7 @@ COMMANDS = {
     "lines": lines,
     "screenshot": screenshot,
     "constraints": constraints,
+    "release": release,
 }
 
 

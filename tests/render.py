@@ -31,7 +31,8 @@ SCRATCH = Path(os.environ["CHATKIT_TEMPLATE_RENDERED"])
 def render(**answers: str | int) -> Path:
     """The project that these answers give. All tests share it: look, don't touch."""
     words = [f"{question}={answer}" for question, answer in sorted(answers.items())]
-    name = "-".join(["project", *words])
+    # A model's name has a slash.
+    name = "-".join(["project", *words]).replace("/", "-")
     return once(SCRATCH / name, lambda project: render_into(project, **answers))
 
 

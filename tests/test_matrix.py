@@ -92,6 +92,7 @@ ALWAYS = {
     "backend/requirements.txt",
     "backend/tests/conftest.py",
     "backend/tests/test_http.py",
+    "backend/tests/test_merged.py",
     "backend/tests/test_settings.py",
 }
 LEVEL_1 = {"backend/app/hello.py", "backend/tests/test_hello.py"}
