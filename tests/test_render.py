@@ -45,6 +45,29 @@ def test_generated_projects_use_the_actions_of_this_repository() -> None:
     assert actions(TEMPLATE / "project") == actions(ROOT)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="GitHub runs this workflow on Linux")
+def test_a_project_s_workflow_finds_the_conflicts_of_an_update(tmp_path: Path) -> None:
+    workflow = TEMPLATE / "project" / ".github" / "workflows" / "ci.yml"
+    steps = yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"]["test"]["steps"]
+    [step] = (step["run"] for step in steps if "conflict" in step.get("name", ""))
+
+    def checked() -> tuple[int, str]:
+        command = ["bash", "-e", "-c", step]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    shutil.copy(workflow, tmp_path)
+    (tmp_path / "README.md").write_text("A title\n=======\n\n> a quotation\n")
+    commit(tmp_path, "As generated")
+    assert checked() == (0, "")
+    markers = "<<<<<<< before updating\nmine\n=======\ntheirs\n>>>>>>> after updating\n"
+    (tmp_path / "agent.py").write_text(markers)
+    commit(tmp_path, "Updated")
+    code, said = checked()
+    assert code == 1
+    assert "agent.py:1:<<<<<<< before updating" in said
+
+
 def test_windows_takes_every_name() -> None:
     reserved = {"con", "prn", "aux", "nul"}
     for path in plain_template().rglob("*"):
