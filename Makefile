@@ -2,10 +2,11 @@
 
 PYTHON ?= python3
 
-.PHONY: help demo test matrix lint lines screenshot constraints release clean
+.PHONY: help demo test matrix test-all lint lowest newest start examples lines screenshot constraints \
+        release clean
 
 help: ## List these commands
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 demo: ## Talk to a real model: no key, no account, nothing to set up
 	@$(PYTHON) scripts/dev.py demo
@@ -16,8 +17,23 @@ test: ## Run all tests
 matrix: ## Render, check, start and talk to every combination of answers
 	@$(PYTHON) scripts/dev.py matrix
 
-lint: ## Check style and types
+test-all: ## Run all tests on every Python from 3.10 on; ARGS goes to pytest
+	@$(PYTHON) scripts/dev.py test-all $(ARGS)
+
+lint: ## Check style, types and workflows
 	@$(PYTHON) scripts/dev.py lint
+
+lowest: ## Run projects' own tests with the lowest versions they allow
+	@$(PYTHON) scripts/dev.py lowest
+
+newest: ## The same with the newest versions there are
+	@$(PYTHON) scripts/dev.py newest
+
+start: ## Copy, install, start and talk to a project by README.md's words
+	@$(PYTHON) scripts/dev.py start
+
+examples: ## Write a project of each level, and a page that compares them
+	@$(PYTHON) scripts/dev.py examples
 
 lines: ## Count the lines of each level, for README.md
 	@$(PYTHON) scripts/dev.py lines
@@ -31,5 +47,5 @@ constraints: ## Compile the tested versions anew
 release: ## Release the template: make release VERSION=0.1.0
 	@$(PYTHON) scripts/dev.py release $(VERSION)
 
-clean: ## Remove .venv, the demo and every cache
-	rm -rf .venv build .pytest_cache .ruff_cache .mypy_cache
+clean: ## Remove the environments, what was built and every cache
+	rm -rf .venv .venv-* build .pytest_cache .ruff_cache .mypy_cache

@@ -11,16 +11,13 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import Any, NoReturn
 
-from copier import Settings, run_copy
-
-from scripts.dev import ROOT, copy_template, fingerprint, install, python_of
+from scripts.dev import ROOT, fingerprint, install, python_of
+from scripts.rendered import render
 
 DEMO = ROOT / "build" / "demo"
 BACKEND = DEMO / "backend"
@@ -42,7 +39,7 @@ def main() -> int:
     options = parser.parse_args()
 
     step("Rendering a project: level 2, the embedded model, SQLite")
-    render()
+    render({DEMO: {"level": 2, "provider": "embedded", "store": "sqlite", "port": PORT}})
     install_project()
 
     port = free_port(options.port)
@@ -69,20 +66,6 @@ def main() -> int:
         return 0
     finally:
         stop(server)
-
-
-def render() -> None:
-    """Render the project from the template as it lies here, committed or not."""
-    with tempfile.TemporaryDirectory() as folder:
-        run_copy(
-            str(copy_template(Path(folder))),
-            DEMO,
-            data={"level": 2, "provider": "embedded", "store": "sqlite", "port": PORT},
-            defaults=True,
-            overwrite=True,
-            quiet=True,
-            settings=Settings(),
-        )
 
 
 def install_project() -> None:
@@ -144,9 +127,13 @@ def ask(address: str, question: str) -> int:
                 continue
             event: dict[str, Any] = json.loads(line[len(b"data: ") :])
             failed = failed or event["type"] == "error"
-            delta = event.get("update", {}).get("delta", "")
-            said += delta
-            print(delta, end="", flush=True)
+            text = event.get("update", {}).get("delta", "")
+            item = event.get("item", {})
+            if not said and item.get("type") == "assistant_message":
+                # An answer that came at once, not bit by bit.
+                text = "".join(part["text"] for part in item["content"])
+            said += text
+            print(text, end="", flush=True)
     print()
     return 0 if said.strip() and not failed else 1
 

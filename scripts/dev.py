@@ -1,7 +1,8 @@
 """The repository's commands, as `make` calls them; without make: `python scripts/dev.py test`.
 
-Plain Python, so that Windows can do all of it too. The tools go into .venv, with uv where there is
-one and with pip where there is not; what is there already is not installed again.
+Plain Python, so that Windows can do all of it too. The tools go into .venv, or the folder that
+DEV_VENV names, with uv where there is one and with pip where there is not; what is there already is
+not installed again.
 """
 
 from __future__ import annotations  # an old Python must come as far as the sentence about it
@@ -9,6 +10,7 @@ from __future__ import annotations  # an old Python must come as far as the sent
 import argparse
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,21 +19,23 @@ from pathlib import Path
 from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
-VENV = ROOT / ".venv"
+VENV = ROOT / os.environ.get("DEV_VENV", ".venv")
 TEMPLATE = ROOT / "template"
 CONSTRAINTS = TEMPLATE / "project" / "backend" / "constraints.txt"
 
 
 def demo(args: Sequence[str]) -> int:
     """Render a project with the embedded model, start it, and say how to talk to it."""
-    # Copier alone is enough to render, and quick to install.
-    prepare("demo", [copier_requirement()])
+    prepare_copier()
     return run_python("-m", "scripts.demo", *args)
 
 
 def test(args: Sequence[str]) -> int:
-    """Run all tests."""
-    prepare_all()
+    """Run all tests; `--copier lowest` or `newest`: with another Copier than the tested one."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--copier", choices=["tested", "lowest", "newest"], default="tested")
+    options, args = parser.parse_known_args(args)
+    prepare_all(options.copier)
     # One process more than cores: many tests wait.
     return run_tests((os.cpu_count() or 1) + 1, *args)
 
@@ -42,15 +46,49 @@ def matrix(args: Sequence[str]) -> int:
     return run_tests(os.cpu_count() or 1, "tests/test_matrix.py", *args)
 
 
-def lint(args: Sequence[str]) -> int:
-    """Check style and types, of the tools here and of the template as it lies."""
+def test_all(args: Sequence[str]) -> int:
+    """Run the tests on every Python from 3.10 on that is on this machine."""
     prepare_all()
-    checks = [
-        ("ruff", "check", "."),
-        ("ruff", "format", "--check", "."),
-        ("mypy",),
-    ]
-    return max(run_python("-m", *check) for check in checks)
+    return run_python("-m", "scripts.pythons", *args)
+
+
+def lint(args: Sequence[str]) -> int:
+    """Check style and types, of the tools here and of the template as it lies, and workflows."""
+    prepare_all()
+    workflows = [ROOT / ".github", TEMPLATE / "project" / ".github"]
+    files = sorted(str(file) for folder in workflows for file in folder.rglob("*.yml"))
+    return max(
+        run_python("-m", "ruff", "check", "."),
+        run_python("-m", "ruff", "format", "--check", "."),
+        run_python("-m", "mypy"),
+        # A fork of actionlint, which itself comes in no wheel.
+        run_python("-m", "jactionlint", "--no-online", "--shellcheck=", *files),
+        run_tool("zizmor", "--offline", "--quiet", *map(str, workflows)),
+    )
+
+
+def lowest(args: Sequence[str]) -> int:
+    """Run projects' own tests with the lowest versions that they allow."""
+    prepare_all()
+    return run_python("-m", "scripts.versions", "lowest", *args)
+
+
+def newest(args: Sequence[str]) -> int:
+    """Run projects' own tests with the newest versions there are."""
+    prepare_all()
+    return run_python("-m", "scripts.versions", "newest", *args)
+
+
+def start(args: Sequence[str]) -> int:
+    """Copy a project, install and start it by the README's words, and talk to it."""
+    prepare_copier()
+    return run_python("-m", "scripts.start", *args)
+
+
+def examples(args: Sequence[str]) -> int:
+    """Write a project of each level, and a page that compares them."""
+    prepare_copier()
+    return run_python("-m", "scripts.examples", *args)
 
 
 def lines(args: Sequence[str]) -> int:
@@ -90,7 +128,12 @@ COMMANDS = {
     "demo": demo,
     "test": test,
     "matrix": matrix,
+    "test-all": test_all,
     "lint": lint,
+    "lowest": lowest,
+    "newest": newest,
+    "start": start,
+    "examples": examples,
     "lines": lines,
     "screenshot": screenshot,
     "constraints": constraints,
@@ -205,30 +248,48 @@ def give_up(sentence: str) -> NoReturn:
 # --- .venv, the environment of the tools ---
 
 
-def prepare_all() -> None:
+def prepare_all(copier: str = "tested") -> None:
     prepare(
-        "all",
+        "tools",
         ["-r", "requirements-dev.txt"],
         ROOT / "requirements-dev.txt",
         TEMPLATE / "constraints.in",
         CONSTRAINTS,
     )
+    prepare_copier(copier)
+
+
+def prepare_copier(which: str = "tested") -> None:
+    """Install Copier alone, which is enough to render, and quick: the tested, lowest or newest."""
+    required = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
+    tested = next(line for line in required if line.startswith("copier=="))
+    wanted = {"tested": [tested], "lowest": [lowest_copier()], "newest": ["--upgrade", "copier"]}
+    prepare("Copier", wanted[which])
+
+
+def lowest_copier() -> str:
+    """The lowest Copier that the template asks for, as a requirement."""
+    questions = (ROOT / "copier.yml").read_text(encoding="utf-8")
+    found = re.search(r'^_min_copier_version: "(.+)"$', questions, re.MULTILINE)
+    assert found
+    return f"copier=={found[1]}"
 
 
 def prepare(what: str, requirements: Sequence[str], *files: Path) -> None:
     """Install into .venv, unless that was done for the same requirements."""
-    stamp = VENV / f".installed-{what}"
+    stamp = VENV / f".installed-{what.lower()}"
     wanted = fingerprint(*files, *requirements)
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    print("Installing the tools into .venv ...", flush=True)
+    print(f"Installing {what} into {VENV.name} ...", flush=True)
     install(VENV, requirements)
     stamp.write_text(wanted)
 
 
-def copier_requirement() -> str:
-    required = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
-    return next(line for line in required if line.startswith("copier=="))
+def run_tool(name: str, *arguments: str) -> int:
+    """Run a program that is not Python, out of .venv."""
+    program = python_of(VENV).with_stem(name)
+    return subprocess.run([program, *arguments], cwd=ROOT, check=False).returncode
 
 
 def run_tests(processes: int, *arguments: str) -> int:

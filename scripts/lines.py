@@ -4,15 +4,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from copier import Settings, run_copy
-
-from scripts.dev import ROOT, copy_template
+from scripts.dev import ROOT
+from scripts.rendered import Answers, render
 
 README = ROOT / "README.md"
 BEGIN, END = "<!-- lines -->\n", "<!-- /lines -->"
 
 # One project of each level stands for it.
-SAMPLES = {
+SAMPLES: dict[str, Answers] = {
     "1 hello world, memory": {"level": 1, "store": "memory"},
     "2 agent, OpenAI, SQLite": {"level": 2, "store": "sqlite", "provider": "openai"},
     "3 production, OpenAI, PostgreSQL": {"level": 3, "store": "postgres", "provider": "openai"},
@@ -37,22 +36,24 @@ def table() -> str:
     """The lines of each level, rounded to 50 so that a small change leaves the README alone."""
     rows = ["| level | files in `app/` | lines | of them yours to edit |", "|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as scratch:
-        template = copy_template(Path(scratch) / "template")
-        for number, (name, answers) in enumerate(SAMPLES.items()):
-            project = Path(scratch) / str(number)
-            settings = Settings()
-            run_copy(
-                str(template), project, data=answers, defaults=True, quiet=True, settings=settings
-            )
+        projects = [Path(scratch) / str(number) for number in range(len(SAMPLES))]
+        render(dict(zip(projects, SAMPLES.values(), strict=True)))
+        for project, name in zip(projects, SAMPLES, strict=True):
             rows.append(row(name, project / "backend"))
     return "\n".join(rows) + "\n"
 
 
 def row(name: str, backend: Path) -> str:
+    files, total, own = counted(backend)
+    return f"| {name} | {files} | {round(total / 50) * 50} | {own} |"
+
+
+def counted(backend: Path) -> tuple[int, int, int]:
+    """The modules in app/, their lines with main.py's, and how many of those are the user's."""
     modules = [path for path in (backend / "app").glob("*.py") if path.name != "__init__.py"]
     total = sum(map(lines_of, [backend / "main.py", *modules]))
     own = sum(lines_of(path) for path in modules if path.name in YOURS)
-    return f"| {name} | {len(modules)} | {round(total / 50) * 50} | {own} |"
+    return len(modules), total, own
 
 
 def lines_of(path: Path) -> int:

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 
 import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 from scripts.dev import ROOT
 
@@ -114,6 +116,18 @@ def name_of(requirement: str) -> str:
     match = re.match(r"[a-z0-9-]+", requirement)
     assert match, requirement
     return match[0]
+
+
+def requirements_in(file: Path) -> dict[str, Requirement]:
+    """What a requirements file requires, by its lines."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return {line: Requirement(line) for line in lines if re.match("[a-z]", line)}
+
+
+def lowest_of(requirement: Requirement) -> Version:
+    """The lowest version that it allows. A requirement without one is an error."""
+    [bound] = (one for one in requirement.specifier if one.operator == ">=")
+    return Version(bound.version)
 
 
 def run(command: list[str], cwd: Path = ROOT) -> str:

@@ -8,21 +8,26 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
 
-from scripts.dev import ROOT
+from scripts.dev import CONSTRAINTS, ROOT, TEMPLATE
+from scripts.versions import PROJECTS as VERSIONS_TRIED
 from tests.backend import Backend
 from tests.matrix import COMBINATIONS, LEVELS, PROVIDERS, SIGN_INS, STORES, Combination
 from tests.project import (
     files_of,
     imports_of,
+    lowest_of,
     name_of,
     parsed,
+    requirements_in,
     run,
     settings_of,
     settings_read_in,
@@ -56,6 +61,8 @@ ALWAYS = {
     ".copier-answers.yml",
     ".env.example",
     ".gitattributes",
+    ".github/dependabot.yml",
+    ".github/workflows/ci.yml",
     ".gitignore",
     "README.md",
     "backend/app/__init__.py",
@@ -277,6 +284,44 @@ def test_every_project_is_clean_for_mypy(projects: dict[str, Path], tmp_path: Pa
     run([sys.executable, "-m", "mypy", "--cache-dir", str(ROOT / ".mypy_cache")], cwd=union)
 
 
+# --- Versions ---
+
+
+def required_by(projects: Iterable[Path]) -> dict[str, Requirement]:
+    """What they require, by its lines."""
+    found: dict[str, Requirement] = {}
+    for project in projects:
+        found |= requirements_in(project / "backend" / "requirements.txt")
+    return found
+
+
+@pytest.mark.xdist_group("matrix as a whole")
+def test_the_tested_versions_are_compiled_from_what_projects_require(
+    projects: dict[str, Path],
+) -> None:
+    required = required_by(projects.values())
+    assert set(requirements_in(TEMPLATE / "constraints.in")) == set(required)
+    lowest = {one.name: lowest_of(one) for one in required.values()}
+    for line, pinned in requirements_in(CONSTRAINTS).items():
+        [tested] = pinned.specifier
+        assert Version(tested.version) >= lowest.get(pinned.name, Version("0")), line
+
+
+@pytest.mark.xdist_group("matrix as a whole")
+def test_the_lowest_versions_are_tried_for_everything_that_is_required(
+    projects: dict[str, Path],
+) -> None:
+    tried = required_by(render(**answers) for answers in VERSIONS_TRIED.values())
+    assert set(tried) == set(required_by(projects.values()))
+
+
+@pytest.mark.xdist_group("matrix as a whole")
+def test_the_malicious_litellm_stays_out_however_low_one_goes(projects: dict[str, Path]) -> None:
+    required = required_by(projects.values()).values()
+    [litellm] = (one for one in required if one.name == "litellm")
+    assert {"!=1.82.7", "!=1.82.8"} <= set(map(str, litellm.specifier))
+
+
 # --- What is rendered ---
 
 
@@ -310,6 +355,9 @@ def test_no_jinja_is_left(project: Path) -> None:
             # ChatKit's and Alembic's own templates.
             continue
         text = path.read_text(encoding="utf-8")
+        if name.startswith(".github/"):
+            # GitHub's own expressions.
+            text = re.sub(r"\$\{\{ [a-z.]+ \}\}", "", text)
         for residue in ("{{", "{%", "#%"):
             if residue == "{{" and name.endswith((".py", ".js")):
                 # f-strings double their braces, and so do the types of JSDoc.

@@ -16,7 +16,7 @@ import yaml
 from copier import Settings, run_copy
 from copier.errors import UserMessageError
 
-from scripts.dev import ROOT
+from scripts.dev import ROOT, TEMPLATE
 from scripts.lines import table as lines_table
 from tests.project import answers_of, assigned, files_of, run, settings_of
 from tests.render import plain_template, render, render_into
@@ -33,6 +33,15 @@ def test_the_template_needs_no_trust() -> None:
     assert not any(
         details.get("secret") for details in questions.values() if isinstance(details, dict)
     )
+
+
+def test_generated_projects_use_the_actions_of_this_repository() -> None:
+    def actions(folder: Path) -> set[str]:
+        files = (folder / ".github" / "workflows").glob("*.yml")
+        return {use for file in files for use in re.findall(r"uses: (.+)", file.read_text("utf-8"))}
+
+    assert actions(ROOT)
+    assert actions(TEMPLATE / "project") == actions(ROOT)
 
 
 def test_windows_takes_every_name() -> None:
