@@ -294,7 +294,7 @@ def run_tool(name: str, *arguments: str) -> int:
 
 def run_tests(processes: int, *arguments: str) -> int:
     # In their own order: the group with the fewest tests is not the quickest.
-    spread = ("-n", str(processes), "--dist", "loadgroup", "--no-loadscope-reorder")
+    spread = ("-n", str(processes), "--dist", "loadscope", "--no-loadscope-reorder")
     return run_python("-m", "pytest", *spread, "--durations=30", *arguments)
 
 

@@ -1,11 +1,14 @@
 """What holds for every test."""
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Generator, Iterator
 
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.chromium import launched
 from tests.standins import StandIn
@@ -16,15 +19,26 @@ collect_ignore = ["inside"]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "phase(name): the line of the table that counts this test")
-    config.addinivalue_line("markers", "xdist_group(name): pytest-xdist's, for who runs without it")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay in one process, so that its imports are paid once, unless it says how."""
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    return Together(config, log)
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc] # no types
+    """Keeps a file's tests in one process, so that its imports and servers are paid once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        # Each of these runs another process.
+        if file in ("tests/test_generated.py", "tests/test_postgres.py"):
+            return nodeid
+        # One file, but many projects: together those that import the same.
+        if combination := re.search(r"^tests/test_matrix.py::\w+\[level\d-(\w+)", nodeid):
+            through_litellm = combination[1] in ("gemini", "anthropic", "azure")
+            return "litellm" if through_litellm else combination[1]
+        return file
 
 
 @pytest.hookimpl(wrapper=True)

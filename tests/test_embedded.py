@@ -26,9 +26,6 @@ from agents import Agent, Model, RunConfig, Runner
 BACKEND = Path(__file__).resolve().parents[1] / "template" / "project" / "backend"
 NAME = "embedded/smollm2-135m"
 
-# What one test has loaded would be another's model: they share a core or two, and one cache.
-pytestmark = pytest.mark.xdist_group("embedded")
-
 
 @pytest.fixture(scope="module")
 def modules() -> dict[str, ModuleType]:

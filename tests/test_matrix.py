@@ -40,16 +40,7 @@ from tests.users import signed_in
 
 Phase = Callable[[str], AbstractContextManager[None]]
 
-# Those of one provider stay in one process, where it is imported once.
-BY_PROVIDER_TOGETHER = [
-    pytest.param(
-        combination,
-        marks=pytest.mark.xdist_group(f"matrix of {combination.provider or 'no provider'}"),
-        id=str(combination),
-    )
-    for combination in COMBINATIONS
-]
-EVERY = pytest.mark.parametrize("combination", BY_PROVIDER_TOGETHER)
+EVERY = pytest.mark.parametrize("combination", COMBINATIONS, ids=str)
 
 
 def every(test: Callable[..., None]) -> Callable[..., None]:
@@ -250,7 +241,6 @@ def projects(phase: Phase) -> dict[str, Path]:
 
 
 @pytest.mark.phase("checked by ruff")
-@pytest.mark.xdist_group("matrix as a whole")
 def test_every_project_is_clean_for_ruff(projects: dict[str, Path]) -> None:
     for command in (["check"], ["format", "--check"]):
         folders = map(str, projects.values())
@@ -258,7 +248,6 @@ def test_every_project_is_clean_for_ruff(projects: dict[str, Path]) -> None:
 
 
 @pytest.mark.phase("checked by mypy")
-@pytest.mark.xdist_group("matrix as a whole")
 def test_every_project_is_clean_for_mypy(projects: dict[str, Path], tmp_path: Path) -> None:
     """All at once: a file is the same in every project, but for the wiring, which is put beside."""
     union = tmp_path / "backend"
@@ -295,7 +284,6 @@ def required_by(projects: Iterable[Path]) -> dict[str, Requirement]:
     return found
 
 
-@pytest.mark.xdist_group("matrix as a whole")
 def test_the_tested_versions_are_compiled_from_what_projects_require(
     projects: dict[str, Path],
 ) -> None:
@@ -307,7 +295,6 @@ def test_the_tested_versions_are_compiled_from_what_projects_require(
         assert Version(tested.version) >= lowest.get(pinned.name, Version("0")), line
 
 
-@pytest.mark.xdist_group("matrix as a whole")
 def test_the_lowest_versions_are_tried_for_everything_that_is_required(
     projects: dict[str, Path],
 ) -> None:
@@ -315,7 +302,6 @@ def test_the_lowest_versions_are_tried_for_everything_that_is_required(
     assert set(tried) == set(required_by(projects.values()))
 
 
-@pytest.mark.xdist_group("matrix as a whole")
 def test_the_malicious_litellm_stays_out_however_low_one_goes(projects: dict[str, Path]) -> None:
     required = required_by(projects.values()).values()
     [litellm] = (one for one in required if one.name == "litellm")

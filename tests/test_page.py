@@ -68,7 +68,7 @@ def page(browser: Browser) -> Iterator[Page]:
         viewport={"width": 1200, "height": 800}, permissions=["clipboard-read", "clipboard-write"]
     )
     opened = context.new_page()
-    opened.set_default_timeout(5_000)
+    opened.set_default_timeout(15_000)
     wrong: list[str] = []
     opened.on("pageerror", lambda error: wrong.append(f"error: {error}"))
     opened.on(

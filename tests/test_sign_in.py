@@ -623,7 +623,7 @@ def visit(backend: Backend, cookie: str = COOKIE, **headers: str) -> httpx.Respo
         b'{"user": {"id": true}}',
         b'{"user": {"id": ""}}',
         b'{"user": {"id": "ada\\u0000"}}',
-        b'{"user": {"id": "' + b"a" * 256 + b'"}}',
+        b'{"user": {"id": "' + b"z" * 256 + b'"}}',
         b'{"user": {"id": "ada"}, "session": {"expiresAt": "soon"}}',
         b'{"user": {"id": "ada"}, "session": {"expiresAt": "2999-01-01T00:00:00"}}',
         b'{"user": {"id": "\xff"}}',
@@ -639,7 +639,7 @@ def test_an_answer_that_is_no_session_lets_nobody_in(
     assert response.status_code == 503
     assert response.json()["detail"].endswith("Try again in a moment.")
     assert "AUTH_SESSION_URL answers no session" in caplog.text
-    assert "aaa" not in caplog.text
+    assert "zzz" not in caplog.text
 
 
 def test_a_user_whose_id_is_a_number_may_sign_in(open_shop: tuple[Backend, Website]) -> None:

@@ -59,7 +59,7 @@ def base() -> Iterator[str]:
 def page(browser: Browser, base: str) -> Iterator[Page]:
     """A page of a generated project, with nothing in it but widgets."""
     page = browser.new_page(viewport={"width": 420, "height": 800}, locale="en-GB")
-    page.set_default_timeout(5000)
+    page.set_default_timeout(15_000)
     page.route("**/own.svg", lambda route: route.fulfill(content_type="image/svg+xml", body=OWN))
     # The page itself would wake up in the middle of it.
     page.route(

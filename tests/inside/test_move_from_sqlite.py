@@ -33,6 +33,8 @@ from app.store import BaseStore
 from app.store_postgres import PostgresStore
 from app.store_sqlite import SQLiteStore
 
+pytest_plugins = ["own_database"]
+
 BACKEND = Path(__file__).resolve().parents[1]
 LOCAL = RequestContext()
 ODD = "\\0 \0 ' \" 🧑‍🚀 \u202e \u2028 %s {x} "

@@ -31,6 +31,8 @@ from app.local_postgres import LocalPostgres
 from app.store import StoreError
 from app.store_postgres import PostgresStore, storable, usable
 
+pytest_plugins = ["own_database"]
+
 BACKEND = Path(__file__).resolve().parents[1]
 PASSWORD = "Gr8-p%2Fss~word"
 Use = Callable[[PostgresStore], Coroutine[Any, Any, None]]
