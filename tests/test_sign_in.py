@@ -504,6 +504,7 @@ UNSAFE: list[tuple[str, dict[str, str], list[str]]] = [
     ("jwt", {"AUTH_JWT_SECRET": f"your_256_bit_key_{SECRET}"}, ["AUTH_JWT_SECRET"]),
     ("jwt", {"AUTH_JWT_SECRET": SECRET, **JWKS, **MEANT}, ["AUTH_JWT_SECRET"]),
     ("jwt", {"AUTH_JWT_SECRET": SECRET, "AUTH_LEEWAY": "301"}, ["AUTH_LEEWAY"]),
+    ("jwt", {"AUTH_JWT_SECRET": SECRET, "TRACING": "true"}, ["OPENAI_API_KEY"]),
     ("jwt", {**JWKS}, ["AUTH_AUDIENCE", "AUTH_ISSUER"]),
     ("jwt", {**JWKS, **MEANT, "AUTH_AUDIENCE": ""}, ["AUTH_AUDIENCE"]),
     ("jwt", {**MEANT, "AUTH_JWKS_URL": "login.example.com"}, ["AUTH_JWKS_URL"]),

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import ExitStack, aclosing
 from typing import Any
 
-from agents import Agent, StopAtTools, set_tracing_disabled
+from agents import Agent, StopAtTools, set_tracing_disabled, set_tracing_export_api_key
 from chatkit.actions import Action
 from chatkit.errors import CustomStreamError
 from chatkit.types import (
@@ -20,6 +20,7 @@ from chatkit.types import (
     UserMessageItem,
     WidgetItem,
 )
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from starlette.requests import Request
 
 from app import tools
@@ -30,9 +31,28 @@ from app.limits import Limits
 from app.offers import StreamingAction, SyncAction, check_action
 from app.protocol import Refused
 from app.server import AgentServer
+from app.settings import ServerSettings
 from app.titles import Titles
 
 log = logging.getLogger("app")
+
+
+class TracingSettings(ServerSettings):
+    """Whether conversations go to OpenAI's trace store, and by whose key."""
+
+    tracing: bool = Field(default=False, description="true or false")
+    openai_api_key: SecretStr | None = Field(
+        default=None,
+        validate_default=True,
+        description="a key from platform.openai.com, where TRACING is true",
+    )
+
+    @field_validator("openai_api_key")
+    @classmethod
+    def _needed(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if info.data.get("tracing") and not key:
+            raise ValueError
+        return key
 
 
 class ProductionServer(AgentServer):
@@ -45,14 +65,14 @@ class ProductionServer(AgentServer):
         *args: Any,
         auth: Auth,
         limits: Limits,
-        tracing: bool,
+        tracing: SecretStr | None,
         titles: bool,
         **kwargs: Any,
     ) -> None:
         """Takes what AgentServer takes, too.
 
-        `tracing` sends every conversation to OpenAI's trace store, by the OPENAI_API_KEY in the
-        environment; `titles` lets the model make them.
+        `tracing` is the key by which every conversation goes to OpenAI's trace store, if it shall;
+        `titles` lets the model make them.
         """
         super().__init__(*args, **kwargs)
         self.agent = with_tools(self.agent)
@@ -61,6 +81,8 @@ class ProductionServer(AgentServer):
         self.limits = limits
         self.titles = Titles(self.store, self.turns, self.model) if titles else None
         set_tracing_disabled(not tracing)
+        if tracing:
+            set_tracing_export_api_key(tracing.get_secret_value())
 
     async def start(self) -> None:
         await super().start()

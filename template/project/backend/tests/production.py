@@ -52,13 +52,12 @@ def production_server(
     settings: Settings, model: ScriptedModel, *, titles: bool = False, **changes: Any
 ) -> ProductionServer:
     """The project's server with a scripted model, by default without titles."""
-    given: dict[str, Any] = {"auth": Everybody(), "limits": Unlimited(), **changes}
+    given: dict[str, Any] = {"auth": Everybody(), "limits": Unlimited(), "tracing": None, **changes}
     return ProductionServer(
         open_store(settings),
         ScriptedSource(model),
         locks=open_locks(settings),
         settings=settings,
-        tracing=False,
         titles=titles,
         **given,
     )

@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from agents.tracing import get_trace_provider
+from agents.tracing.processors import default_exporter
 from conftest import Chat, thread_of
 from production import Everybody, Unlimited, production_server
 from scripted_model import ScriptedModel
+from pydantic import SecretStr
 from starlette.requests import Request
 
 from app.context import RequestContext
@@ -106,3 +109,13 @@ def test_a_stream_that_is_left_counts_no_longer(
     while limits.open_streams:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_conversations_are_traced_only_by_a_key_of_the_settings(
+    settings: Settings, model: ScriptedModel
+) -> None:
+    for key in (SecretStr("sk-traces"), None):
+        production_server(settings, model, tracing=key)
+        traced = get_trace_provider().create_trace("test")
+        assert (type(traced).__name__ == "NoOpTrace") is (key is None)
+    assert default_exporter().api_key == "sk-traces"
