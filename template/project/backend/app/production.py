@@ -49,7 +49,7 @@ class TracingSettings(ServerSettings):
 
     @field_validator("openai_api_key")
     @classmethod
-    def _needed(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _needs_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if info.data.get("tracing") and not key:
             raise ValueError
         return key

@@ -10,8 +10,8 @@ from agents.tracing import get_trace_provider
 from agents.tracing.processors import default_exporter
 from conftest import Chat, thread_of
 from production import Everybody, Unlimited, production_server
-from scripted_model import ScriptedModel
 from pydantic import SecretStr
+from scripted_model import ScriptedModel
 from starlette.requests import Request
 
 from app.context import RequestContext
