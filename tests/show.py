@@ -22,7 +22,6 @@ from chatkit.types import (
     ClientToolCallItem,
     CustomSummary,
     CustomTask,
-    FeedbackKind,
     FileAttachment,
     LockedStatus,
     NoticeEvent,
@@ -111,14 +110,8 @@ def show_server(main: ModuleType, url: Callable[[], str]) -> Any:
         def __init__(self) -> None:
             super().__init__(main.build_server(main.settings).store, ThreadLocks())
             self.attachment_store = Files(self.store, url)
-            self.feedback: list[tuple[str, list[str]]] = []
             self.said: list[UserMessageItem] = []
             self.actions: list[tuple[str, Any]] = []
-
-        async def add_feedback(
-            self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: Any
-        ) -> None:
-            self.feedback.append((feedback, item_ids))
 
         async def respond(
             self,

@@ -33,8 +33,6 @@ from app.store import BaseStore
 from app.store_postgres import PostgresStore
 from app.store_sqlite import SQLiteStore
 
-pytest_plugins = ["own_database"]
-
 BACKEND = Path(__file__).resolve().parents[1]
 LOCAL = RequestContext()
 ODD = "\\0 \0 ' \" 🧑‍🚀 \u202e \u2028 %s {x} "
@@ -320,6 +318,7 @@ def test_what_was_written_is_not_believed_but_read(
     for statement in SPOIL:
         execute(postgres_url, statement)
     ended = move(file)
+    execute(postgres_url, "DROP FUNCTION spoil CASCADE")
     assert ended.code == 1
     assert "thr_short_3 of ada" in ended.err and len(ended.err.splitlines()) == 1
     assert execute(postgres_url, "SELECT 1 FROM threads WHERE id = 'thr_short_3'") == []

@@ -31,8 +31,6 @@ from app.local_postgres import LocalPostgres
 from app.store import StoreError
 from app.store_postgres import PostgresStore, storable, usable
 
-pytest_plugins = ["own_database"]
-
 BACKEND = Path(__file__).resolve().parents[1]
 PASSWORD = "Gr8-p%2Fss~word"
 Use = Callable[[PostgresStore], Coroutine[Any, Any, None]]
@@ -67,6 +65,14 @@ def server() -> Iterator[LocalPostgres]:
     yield server
     server.stop()
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def own_url(postgres_server: str) -> Iterator[str]:
+    """The DATABASE_URL of a test's own database, whose schema it may change."""
+    with new_database(postgres_server) as url:
+        upgrade(url)
+        yield url
 
 
 @pytest.fixture
@@ -265,11 +271,9 @@ def test_a_database_without_tables_names_the_command(
         assert execute(url, "SELECT 1 FROM pg_tables WHERE schemaname = 'public'") == []
 
 
-def test_a_newer_database_is_left_alone(
-    postgres_url: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    execute(postgres_url, "UPDATE alembic_version SET version_num = '0999'")
-    line = gives_up(postgres_url, capsys)
+def test_a_newer_database_is_left_alone(own_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    execute(own_url, "UPDATE alembic_version SET version_num = '0999'")
+    line = gives_up(own_url, capsys)
     assert "is newer than this program: it is at revision 0999. Update the program." in line
 
 
@@ -326,14 +330,14 @@ def test_upgrades_at_once_wait_for_each_other(postgres_server: str) -> None:
         run(lambda store: store.save_thread(a_thread(), ADA), url)
 
 
-def test_a_downgrade_leaves_nothing(postgres_url: str) -> None:
-    process = alembic(postgres_url, "downgrade", "base")
+def test_a_downgrade_leaves_nothing(own_url: str) -> None:
+    process = alembic(own_url, "downgrade", "base")
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
-    tables = execute(postgres_url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    tables = execute(own_url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     assert [row[0] for row in tables] == ["alembic_version"]
-    upgrade(postgres_url)
-    run(lambda store: store.save_thread(a_thread(), ADA), postgres_url)
+    upgrade(own_url)
+    run(lambda store: store.save_thread(a_thread(), ADA), own_url)
 
 
 def test_alembic_tells_a_database_that_is_away() -> None:
@@ -351,14 +355,14 @@ def test_the_sql_can_be_shown_without_a_database() -> None:
     assert "CREATE TABLE threads" in said
 
 
-def test_a_new_revision_can_be_written(tmp_path: Path, postgres_url: str) -> None:
+def test_a_new_revision_can_be_written(tmp_path: Path, own_url: str) -> None:
     project = tmp_path / "backend"
     shutil.copytree(BACKEND, project, ignore=shutil.ignore_patterns("__pycache__", "tests"))
     arguments = ["revision", "-m", "notes", "--rev-id", "0002"]
     subprocess.run(
         [sys.executable, "-m", "alembic", *arguments],
         cwd=project,
-        env={**os.environ, "DATABASE_URL": postgres_url},
+        env={**os.environ, "DATABASE_URL": own_url},
         check=True,
         capture_output=True,
     )
@@ -369,11 +373,11 @@ def test_a_new_revision_can_be_written(tmp_path: Path, postgres_url: str) -> Non
     subprocess.run(
         [sys.executable, "-m", "alembic", "upgrade", "head"],
         cwd=project,
-        env={**os.environ, "DATABASE_URL": postgres_url},
+        env={**os.environ, "DATABASE_URL": own_url},
         check=True,
         capture_output=True,
     )
-    assert execute(postgres_url, "SELECT * FROM notes") == []
+    assert execute(own_url, "SELECT * FROM notes") == []
 
 
 # -- a database that goes away ------------------------------------------------------------------

@@ -58,7 +58,6 @@ def add_chat_page(app: FastAPI, name: str, server: ProtocolServer) -> None:
                 "starters": server.starters,
                 "offers": {
                     "attachments": server.attachment_store is not None,
-                    "feedback": server.has("add_feedback"),
                     "models": server.models,
                 },
             },

@@ -63,11 +63,11 @@ class ModelEvents:
 
     def _whole_texts(self, event: Any) -> dict[str, str]:
         """The event's texts without half a character, which waits for its other half."""
-        changed: dict[str, str] = {}
-        if isinstance(delta := getattr(event, "delta", None), str):
+        fields, changed = vars(event), dict[str, str]()
+        if isinstance(delta := fields.get("delta"), str):
             delta, self._half = split_half(self._half + delta)
             changed["delta"] = whole(delta)
-        if isinstance(text := getattr(event, "text", None), str):
+        if isinstance(text := fields.get("text"), str):
             changed["text"] = whole(text)
         return changed
 

@@ -1,4 +1,4 @@
-"""The server of level 3: an AgentServer with sign-in, limits, tools, actions, titles, feedback."""
+"""The server of level 3: an AgentServer with sign-in, limits, tools, actions and titles."""
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -10,7 +10,6 @@ from chatkit.actions import Action
 from chatkit.errors import CustomStreamError
 from chatkit.types import (
     ChatKitReq,
-    FeedbackKind,
     StreamingReq,
     SyncCustomActionResponse,
     ThreadMetadata,
@@ -169,11 +168,6 @@ class ProductionServer(AgentServer):
         item = await known.handler(payload, sender, context)
         await self.store.save_item(thread.id, item, context)
         return SyncCustomActionResponse(updated_item=item)
-
-    async def add_feedback(
-        self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
-    ) -> None:
-        await self.store.save_feedback(thread_id, item_ids, feedback, context)
 
 
 def with_tools(agent: Agent[Any]) -> Agent[Any]:

@@ -12,6 +12,7 @@ from chatkit.types import (
     AttachmentsDeleteReq,
     ChatKitReq,
     ErrorEvent,
+    FeedbackKind,
     HiddenContextItem,
     InputTranscribeReq,
     NonStreamingReq,
@@ -182,6 +183,11 @@ class ProtocolServer(ChatKitServer[RequestContext]):
             case _:
                 pass
 
+    async def add_feedback(
+        self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
+    ) -> None:
+        await self.store.save_feedback(thread_id, item_ids, feedback, context)
+
     def has(self, method: str) -> bool:
         """Whether this server has its own version of a method that ChatKitServer leaves open."""
         return getattr(type(self), method) is not getattr(ChatKitServer, method)
@@ -197,7 +203,7 @@ class ProtocolServer(ChatKitServer[RequestContext]):
             async with aclosing(events):
                 async for event in events:
                     # ChatKit holds back the hidden items that are done, but no others.
-                    if isinstance(getattr(event, "item", None), HIDDEN):
+                    if isinstance(vars(event).get("item"), HIDDEN):
                         continue
                     if isinstance(event, ErrorEvent) and event.message is None:
                         # ChatKit has caught and logged it, without the request's id.
@@ -260,14 +266,15 @@ def item_ids_of(request: ChatKitReq) -> list[str]:
 
 def with_offset(obj: ModelT) -> ModelT:
     """A copy whose created_at, and those of what it holds, carry the local time's offset."""
+    # Not by getattr: that a model lacks a field takes pydantic long to find out.
+    fields = vars(obj)
     changed: dict[str, Any] = {}
     for name in ("item", "thread", "items", "updated_item"):
-        inner = getattr(obj, name, None)
-        if isinstance(inner, BaseModel):
+        if isinstance(inner := fields.get(name), BaseModel):
             changed[name] = with_offset(inner)
-    if isinstance(data := getattr(obj, "data", None), list):
+    if isinstance(data := fields.get("data"), list):
         changed["data"] = [with_offset(entry) for entry in cast(list[BaseModel], data)]
-    if (created_at := getattr(obj, "created_at", None)) is not None:
+    if (created_at := fields.get("created_at")) is not None:
         changed["created_at"] = created_at.astimezone()
     return obj.model_copy(update=changed) if changed else obj
 

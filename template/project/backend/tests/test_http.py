@@ -124,3 +124,15 @@ def test_the_chat_page_lets_nothing_in_from_elsewhere(chat: Chat) -> None:
     for file in re.findall(r'"(page/[\w.]+)"', page.text):
         assert chat.http.get(f"/{file}").status_code == 200
     assert chat.http.get("/page/about.json").json()["name"] == PROJECT
+
+
+def test_feedback_is_kept_and_can_be_changed(chat: Chat) -> None:
+    thread_id = thread_of(chat.say("Hello"))
+    answer = chat.post("items.list", thread_id=thread_id, order="asc").json()["data"][-1]["id"]
+    vote = {"thread_id": thread_id, "item_ids": [answer], "kind": "positive"}
+    for kind in ("positive", "negative"):
+        assert chat.post("items.feedback", **vote | {"kind": kind}).status_code == 200
+    [thread] = chat.http.get("/debug/threads").json()["threads"]
+    assert thread["feedback"] == {answer: "negative"}
+    vote["item_ids"] = [answer, "msg_unknown"]
+    assert chat.post("items.feedback", **vote).status_code == 404

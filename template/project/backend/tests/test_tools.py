@@ -195,16 +195,3 @@ def test_only_the_model_sees_what_the_tools_returned(chat: Chat, model: Scripted
     shown += chat.post("threads.get_by_id", thread_id=thread_id).text
     assert "JST" not in shown
     assert "hidden" not in shown
-
-
-def test_feedback_is_kept_and_can_be_changed(chat: Chat, model: ScriptedModel) -> None:
-    model.answers[:] = ["Hello."]
-    thread_id = thread_of(chat.say("Hello"))
-    [answer] = items(chat, thread_id, "assistant_message")
-    for kind in ("positive", "negative"):
-        vote = {"thread_id": thread_id, "item_ids": [answer["id"]], "kind": kind}
-        assert chat.post("items.feedback", **vote).status_code == 200
-    [thread] = chat.http.get("/debug/threads").json()["threads"]
-    assert thread["feedback"] == {answer["id"]: "negative"}
-    vote["item_ids"] = [answer["id"], "msg_unknown"]
-    assert chat.post("items.feedback", **vote).status_code == 404

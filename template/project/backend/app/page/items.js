@@ -2,7 +2,7 @@
 
 import { beforeNextFrame, button, el, image, link, onSubmit } from "./dom.js";
 import { Markdown } from "./markdown.js";
-import { about, apply } from "./protocol.js";
+import { apply } from "./protocol.js";
 import { Widget } from "./widgets.js";
 
 export class ItemView {
@@ -39,7 +39,7 @@ function assistantMessage(element, conversation) {
     await conversation.ask("items.feedback", { item_ids: [element.id], kind });
     for (const thumb of thumbs) thumb.ariaPressed = thumb === chosen;
   });
-  const kinds = about.offers.feedback ? { Good: "positive", Bad: "negative" } : {};
+  const kinds = { Good: "positive", Bad: "negative" };
   const thumbs = Object.entries(kinds).map(([name, kind]) => button(name, judge(kind),
     { "aria-label": `${name} answer`, "aria-pressed": "false" }));
   const copy = button("Copy", () => navigator.clipboard.writeText(said));
