@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.standins import (
     Answer,
     Cut,
     Fault,
+    Finish,
     HttpError,
     MalformedJson,
     NoFinish,
@@ -120,6 +122,31 @@ def test_a_broken_answer_is_told_and_what_came_is_kept(
         begun = any(isinstance(piece, Text) for piece in BROKEN[kind])
         assert stored == (["The answer is"] if begun else [])
         assert backend.say("Still there?", turn.thread).text == "Better."
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"), [("length", "length limit"), ("safety", "content filter")]
+)
+@pytest.mark.parametrize("provider", REMOTE)
+def test_an_answer_that_the_provider_cut_is_kept_and_the_reason_is_told(
+    provider: str, reason: Literal["length", "safety"], told: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(
+        Answer(Text("The answer is", pieces=3), Finish(reason)),
+        Answer(Finish(reason)),
+        Answer(Text("42.")),
+    )
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("What is the answer?")
+        [notice] = [event for event in turn.events if event["type"] == "notice"]
+        assert told in notice["message"]
+        assert (turn.errors, turn.ghosts) == ([], [])
+        kept = [("user", "What is the answer?"), ("assistant", "The answer is")]
+        assert backend.texts(turn.thread) == kept
+        # Where nothing was said, a notice beneath the answer would stand alone.
+        [error] = backend.say("And now?", turn.thread).errors
+        assert told in error["message"] and not error["allow_retry"]
+        assert backend.say("Go on.", turn.thread).text == "42."
 
 
 @pytest.mark.parametrize("provider", REMOTE)

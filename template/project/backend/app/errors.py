@@ -11,6 +11,7 @@ from agents import (
     UserError,
 )
 
+from app.finish import CutShort
 from app.model import ModelUnavailable
 
 
@@ -28,6 +29,14 @@ SILENT = Failure("The model has been silent for too long. Try again.", True)
 UNKNOWN = Failure("The answer failed. The server's log has the cause. Try again.", True)
 UNREACHABLE = Failure("The model provider cannot be reached. Try again.", True)
 
+LENGTH = "The answer has reached the model's length limit. Ask for the rest."
+CUT = {
+    "length": LENGTH,
+    "max_output_tokens": LENGTH,
+    "content_filter": "The model provider's content filter ended the answer.",
+}
+"""What the chat says of an answer that was cut for one of these reasons."""
+
 
 def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
     """Tell what went wrong, and what to do.
@@ -38,6 +47,8 @@ def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
     match error:
         case ModelUnavailable():
             return Failure(str(error), False)
+        case CutShort(reason=str(reason)) if reason in CUT:
+            return Failure(CUT[reason], False)
         case InputGuardrailTripwireTriggered() | OutputGuardrailTripwireTriggered():
             return Failure("This cannot be answered here.", False)
         case MaxTurnsExceeded():

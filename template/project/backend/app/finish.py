@@ -8,7 +8,14 @@ from agents.exceptions import _mark_error_to_drain_stream_events
 
 
 class CutShort(Exception):
-    """The provider ended the stream without saying that the answer was complete."""
+    """The provider ended the answer before it was complete.
+
+    `reason` is the provider's word for it, such as length, or None if it gave none.
+    """
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class KeepsWhatCame:
@@ -24,6 +31,9 @@ class KeepsWhatCame:
         try:
             async with aclosing(model.stream_response(*args, **kwargs)) as events:
                 async for event in events:
+                    if event.type == "response.incomplete":
+                        details = event.response.incomplete_details
+                        raise CutShort(details.reason if details else None)
                     yield event
         except Exception as error:
             _mark_error_to_drain_stream_events(error)
@@ -35,7 +45,7 @@ class ChunkStream(Protocol):
 
 
 class FinishedStream:
-    """Passes chat completion chunks on, and raises CutShort when they end without a finish reason.
+    """Passes chat completion chunks on, and raises CutShort unless they end with a whole answer.
 
     A cut connection and an error in mid-stream otherwise pass for the end of the answer: the Agents
     SDK asks only OpenAI's own host for a finish reason, and LiteLLM invents one ("stop"), but keeps
@@ -45,7 +55,7 @@ class FinishedStream:
     def __init__(self, stream: ChunkStream) -> None:
         self._stream = stream
         self._chunks = stream.__aiter__()
-        self._finished = False
+        self._reason: str | None = None
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
@@ -54,13 +64,13 @@ class FinishedStream:
         try:
             chunk = await self._chunks.__anext__()
         except StopAsyncIteration:
-            if not self._finished:
-                raise CutShort from None
+            if self._reason in (None, "length", "content_filter"):
+                raise CutShort(self._reason) from None
             raise
         if chunk.choices and chunk.choices[0].finish_reason is not None:
             if not self._said_by_provider():
                 raise CutShort
-            self._finished = True
+            self._reason = chunk.choices[0].finish_reason
         return chunk
 
     def _said_by_provider(self) -> bool:

@@ -24,6 +24,7 @@ from chatkit.types import (
     AssistantMessageItem,
     ClientToolCallItem,
     HiddenContextItem,
+    NoticeEvent,
     SDKHiddenContextItem,
     ThreadItem,
     ThreadItemAddedEvent,
@@ -36,7 +37,8 @@ from chatkit.types import (
 from openai.types.responses import ResponseFunctionToolCall
 
 from app.context import RequestContext
-from app.errors import EMPTY, SILENT, Failure, explain, log_line
+from app.errors import CUT, EMPTY, SILENT, Failure, explain, log_line
+from app.finish import CutShort
 from app.history import tool_call_item_content
 from app.model_events import ModelEvents
 
@@ -59,8 +61,9 @@ async def stream_run(
 
     When `stop` is set or the run fails, what was said is kept: an open message is done with the
     text that came, or removed if none came; a widget that is not done is removed. A model that
-    says nothing for `silence` seconds is given up. Raises CustomStreamError, with a sentence for
-    the chat, for a run that failed.
+    says nothing for `silence` seconds is given up. An answer that the provider has cut for a
+    reason, such as the model's length limit, ends with a notice. Raises CustomStreamError, with a
+    sentence for the chat, for a run that failed.
     """
     source = RunSource(run, context, stop, silence)
     request = context.request_context
@@ -106,6 +109,9 @@ async def stream_run(
                     yield ThreadItemRemovedEvent(item_id=item.id)
             for item_id in widgets:
                 yield ThreadItemRemovedEvent(item_id=item_id)
+        if produced and isinstance(source.error, CutShort) and source.error.reason in CUT:
+            yield NoticeEvent(level="warning", message=CUT[source.error.reason])
+            return
         if source.error is not None:
             raise failed_turn(source.error, request, begun=bool(produced), api_key=api_key)
         if source.silent:
