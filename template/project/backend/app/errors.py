@@ -25,6 +25,7 @@ class Failure:
 
 BROKE_OFF = Failure("The model's answer broke off. Try again.", True)
 EMPTY = Failure("The model gave an empty answer. Try again.", True)
+OVERLOADED = Failure("The model provider is overloaded. Try again in a moment.", True)
 SILENT = Failure("The model has been silent for too long. Try again.", True)
 UNKNOWN = Failure("The answer failed. The server's log has the cause. Try again.", True)
 UNREACHABLE = Failure("The model provider cannot be reached. Try again.", True)
@@ -32,6 +33,7 @@ UNREACHABLE = Failure("The model provider cannot be reached. Try again.", True)
 LENGTH = "The answer has reached the model's length limit. Ask for the rest."
 CUT = {
     "length": LENGTH,
+    "model_length": LENGTH,
     "max_output_tokens": LENGTH,
     "content_filter": "The model provider's content filter ended the answer.",
 }
@@ -71,15 +73,25 @@ def refusal(status: int | None, api_key: str | None) -> Failure:
         case 401 | 403:
             key = api_key or "the API key"
             return Failure(f"The model provider refused the API key. Set {key} in .env.", False)
+        case 402:
+            return Failure("The model provider wants to be paid first.", False)
         case 404:
             return Failure("The model provider does not know this model. Set MODEL in .env.", False)
         case 429:
             return Failure("The model provider takes no more requests. Try again later.", True)
         case 400 | 413 | 422:
-            return Failure("The model provider did not accept this conversation.", False)
+            return Failure(
+                "The model provider did not accept this conversation. "
+                "If it accepts none, see to the key and the account.",
+                False,
+            )
+        case 408 | 409:
+            return OVERLOADED
         case int() if status >= 500:
-            return Failure("The model provider is overloaded. Try again in a moment.", True)
-        case _:
+            return OVERLOADED
+        case int():
+            return Failure("The model provider refused the request.", True)
+        case None:
             return BROKE_OFF
 
 

@@ -6,6 +6,11 @@ from typing import Any, Protocol
 
 from agents.exceptions import _mark_error_to_drain_stream_events
 
+ENDS = ("response.completed", "response.failed", "response.error", "error")
+"""The events that end a model's answer."""
+NOT_WHOLE = ("length", "model_length", "content_filter", "error", "abort")
+"""The finish reasons of answers that are not whole."""
+
 
 class CutShort(Exception):
     """The provider ended the answer before it was complete.
@@ -28,13 +33,17 @@ class KeepsWhatCame:
 
     async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         model: Any = super()
+        ended = False
         try:
             async with aclosing(model.stream_response(*args, **kwargs)) as events:
                 async for event in events:
                     if event.type == "response.incomplete":
                         details = event.response.incomplete_details
                         raise CutShort(details.reason if details else None)
+                    ended = ended or event.type in ENDS
                     yield event
+            if not ended:
+                raise CutShort
         except Exception as error:
             _mark_error_to_drain_stream_events(error)
             raise
@@ -64,7 +73,7 @@ class FinishedStream:
         try:
             chunk = await self._chunks.__anext__()
         except StopAsyncIteration:
-            if self._reason in (None, "length", "content_filter"):
+            if self._reason is None or self._reason in NOT_WHOLE:
                 raise CutShort(self._reason) from None
             raise
         if chunk.choices and chunk.choices[0].finish_reason is not None:

@@ -17,7 +17,7 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 
 def mend_gemini_finish_reason() -> None:
-    """Let Gemini's chunks have the finish reason that Gemini gave them, or none.
+    """Let Gemini's chunks have the finish reason that Gemini gave them, or none, as for a failure.
 
     LiteLLM gives each of them "stop", so that an answer which broke off could not be told from a
     whole one. Its own `received_finish_reason` exists for that difference.
@@ -29,7 +29,9 @@ def mend_gemini_finish_reason() -> None:
 
     @wraps(check)
     def check_if_given(message: Any, finish_reason: str | None) -> Any:
-        return None if finish_reason is None else check(message, finish_reason)
+        if finish_reason is None or finish_reason.startswith("MALFORMED"):
+            return None
+        return check(message, finish_reason)
 
     if not hasattr(check, "__wrapped__"):
         VertexGeminiConfig._check_finish_reason = staticmethod(check_if_given)

@@ -1,20 +1,36 @@
 """OpenAI's models, through the Responses API and the Agents SDK's own client."""
 
+import re
+from typing import Any
+
 from agents import Model, ModelSettings, OpenAIResponsesModel
 from openai import AsyncOpenAI
 
 from app.finish import KeepsWhatCame
 from app.model import TIMEOUT_MARGIN, ModelSource
 
+THOUGHTLESS = re.compile(r"(ft:)?(gpt-[34]|chatgpt|gpt-audio)|.*-(chat|search)\b")
+"""The models without thoughts, which refuse to be asked for them."""
+
 
 class ResponsesModel(KeepsWhatCame, OpenAIResponsesModel):
     """OpenAI's model; a failure does not take away what was said before it."""
 
+    async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
+        instructions, told, *others = args
+        if isinstance(told, list):
+            told = [item for item in told if not is_bare_thought(item)]
+        return await super()._fetch_response(instructions, told, *others, **kwargs)
+
+
+def is_bare_thought(item: dict[str, Any]) -> bool:
+    """Whether the item is a mere reference to a thought, which OpenAI has not kept."""
+    whole = item.get("encrypted_content") or item.get("content")
+    return item.get("type") == "reasoning" and not whole
+
 
 class OpenAISource(ModelSource):
     """`name` is openai/ and the model's id."""
-
-    settings = ModelSettings(store=False)
 
     def __init__(
         self,
@@ -27,6 +43,15 @@ class OpenAISource(ModelSource):
         missing: str | None = None,
     ) -> None:
         super().__init__(name, key_name=key_name, missing=missing)
+        self._model = name.removeprefix("openai/")
+        # OpenAI shall keep nothing. So a thought has to come whole, and to go back with the output
+        # of the tool that it led to: https://github.com/openai/openai-agents-python/issues/2265
+        self.settings = ModelSettings(
+            store=False,
+            response_include=(
+                None if THOUGHTLESS.match(self._model) else ["reasoning.encrypted_content"]
+            ),
+        )
         self._timeout = timeout + TIMEOUT_MARGIN
         self._api_key = api_key
         self._base_url = base_url
@@ -36,4 +61,4 @@ class OpenAISource(ModelSource):
         client = AsyncOpenAI(
             api_key=self._api_key, base_url=self._base_url, timeout=self._timeout, max_retries=0
         )
-        return ResponsesModel(self.name.removeprefix("openai/"), client)
+        return ResponsesModel(self._model, client)

@@ -11,6 +11,7 @@ from chatkit.types import (
     AttachmentsCreateReq,
     AttachmentsDeleteReq,
     ChatKitReq,
+    ClientToolCallItem,
     ErrorEvent,
     FeedbackKind,
     HiddenContextItem,
@@ -19,6 +20,7 @@ from chatkit.types import (
     SDKHiddenContextItem,
     StreamingReq,
     StructuredInputItem,
+    ThreadsAddClientToolOutputReq,
     ThreadsAddStructuredInputReq,
     ThreadsAddUserMessageReq,
     ThreadsCreateReq,
@@ -65,6 +67,7 @@ HIDDEN = (HiddenContextItem, SDKHiddenContextItem)
 MOST_ITEMS = 100
 """The most items that one request may be about."""
 TITLE_LENGTH = 60
+AWAY = "The conversations cannot be reached now. Try again in a moment."
 
 
 class Refused(Exception):
@@ -180,6 +183,19 @@ class ProtocolServer(ChatKitServer[RequestContext]):
                 request.params.title = request.params.title.strip()
                 if not request.params.title:
                     raise Refused("params.title: a title needs at least one character.")
+            case ThreadsAddStructuredInputReq(params=params):
+                question = await self.store.load_item(params.thread_id, params.item_id, context)
+                if isinstance(question, StructuredInputItem) and question.status != "pending":
+                    raise Refused("This question has been answered already.", 409)
+            case ThreadsAddClientToolOutputReq(params=params):
+                newest = await self.store.load_thread_items(
+                    params.thread_id, None, 1, "desc", context
+                )
+                match newest.data:
+                    case [ClientToolCallItem(status="pending")]:
+                        pass
+                    case _:
+                        raise Refused("No client tool call is waiting for an output.", 409)
             case _:
                 pass
 
@@ -210,6 +226,9 @@ class ProtocolServer(ChatKitServer[RequestContext]):
                         log.error("request %s: the turn failed, see above", context.request_id)
                         event = failed
                     yield self._sent(event)
+        except StoreError as error:
+            log.error("request %s: %s", context.request_id, error)
+            yield self._sent(ErrorEvent(message=context.signed(AWAY), allow_retry=True))
         except NotFoundError:
             yield self._sent(ErrorEvent(message=context.signed("This conversation was deleted.")))
         except Exception:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.context import new_request_id
 from app.debug import stored_threads
-from app.protocol import ProtocolServer, Refused
+from app.protocol import AWAY, ProtocolServer, Refused
 from app.settings import ServerSettings
 from app.store import StoreError
 
@@ -163,8 +163,7 @@ async def not_found(request: Request, error: Exception) -> Response:
 
 async def store_away(request: Request, error: Exception) -> Response:
     log.error("request %s: %s", request.state.request_id, error)
-    sentence = "The conversations cannot be reached now. Try again in a moment."
-    return problem(request, sentence, 503, **{"Retry-After": "5"})
+    return problem(request, AWAY, 503, **{"Retry-After": "5"})
 
 
 async def http_error(request: Request, error: Exception) -> Response:

@@ -102,6 +102,8 @@ class AgentServer(TurnServer):
             history,
             context=run_context,
             max_turns=self.settings.max_turns,
+            # A refusal is an answer too: without this it would end the run as a failure.
+            error_handlers={"model_refusal": lambda refused: refused.error.refusal},
             run_config=RunConfig(model=model, model_settings=self.model.settings),
         )
         async for event in stream_run(

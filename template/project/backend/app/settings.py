@@ -1,6 +1,8 @@
 """What the environment, or .env at the project's root, may set: read once, and checked."""
 
+import importlib
 import logging
+import os
 import socket
 import sys
 from pathlib import Path
@@ -9,6 +11,13 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+# ChatKit takes LOG_LEVEL for itself when it is imported, so that every line would come twice, and
+# a wrong level would end in a traceback.
+_level = os.environ.pop("LOG_LEVEL", None)
+importlib.import_module("chatkit.logger")
+if _level is not None:
+    os.environ["LOG_LEVEL"] = _level
 
 ROOT = Path(__file__).resolve().parents[2]
 """The project's folder: .env lies here, and relative database paths begin here."""
@@ -91,9 +100,7 @@ def configure_logging(level: str) -> None:
 
 
 def quiet_loggers() -> None:
-    """Keep the loggers of the libraries from saying too much, or everything twice."""
-    # ChatKit adds a handler of its own when LOG_LEVEL is set: every line would come twice.
-    logging.getLogger("chatkit").handlers.clear()
+    """Keep the loggers of the libraries from saying too much."""
     # These tell requests, responses and statements: a provider's words, and the user's.
     for name in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "aiosqlite", "asyncpg"):
         logging.getLogger(name).setLevel(logging.WARNING)

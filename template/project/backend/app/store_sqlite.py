@@ -275,7 +275,7 @@ class SQLiteStore(BaseStore):
         _, reader = await self._opened()
         try:
             return list(await reader.execute_fetchall(statement, values))
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             raise self._away(error) from error
 
     async def _write(self, statement: str, *values: Any) -> int:
@@ -283,10 +283,10 @@ class SQLiteStore(BaseStore):
         writer, _ = await self._opened()
         try:
             return (await writer.execute(statement, values)).rowcount
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             raise self._away(error) from error
 
-    def _away(self, error: sqlite3.OperationalError) -> StoreError:
+    def _away(self, error: sqlite3.DatabaseError) -> StoreError:
         return StoreError(f"The database {self._path} cannot be used: {error}.", str(error))
 
     async def _opened(self) -> tuple[aiosqlite.Connection, aiosqlite.Connection]:
@@ -345,6 +345,9 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
         raise StoreError(
             f"The database {path} was written by a newer version of this program.", "too new"
         )
+    # A file that can only be read is refused here, instead of with the first message.
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("ROLLBACK")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")

@@ -33,6 +33,7 @@ from chatkit.types import (
     ThreadItemUpdatedEvent,
     ThreadStreamEvent,
     WidgetItem,
+    WorkflowItem,
 )
 from openai.types.responses import ResponseFunctionToolCall
 
@@ -69,6 +70,7 @@ async def stream_run(
     request = context.request_context
     messages: dict[str, AssistantMessageItem] = {}
     widgets: set[str] = set()
+    workflows: dict[str, WorkflowItem] = {}
     produced: list[str] = []
     hidden: set[str] = set()
     last: ThreadItem | None = None
@@ -84,6 +86,8 @@ async def stream_run(
                 case ThreadItemAddedEvent(item=WidgetItem() as widget):
                     widgets.add(widget.id)
                     produced.append(widget.id)
+                case ThreadItemAddedEvent(item=WorkflowItem() as workflow):
+                    workflows[workflow.id] = workflow
                 case ThreadItemUpdatedEvent(
                     item_id=item_id, update=AssistantMessageContentPartTextDelta() as update
                 ) if item_id in messages:
@@ -91,6 +95,7 @@ async def stream_run(
                 case ThreadItemDoneEvent(item=last):
                     messages.pop(last.id, None)
                     widgets.discard(last.id)
+                    workflows.pop(last.id, None)
                     produced.append(last.id)
                     if isinstance(last, HiddenContextItem):
                         hidden.add(last.id)
@@ -109,6 +114,10 @@ async def stream_run(
                     yield ThreadItemRemovedEvent(item_id=item.id)
             for item_id in widgets:
                 yield ThreadItemRemovedEvent(item_id=item_id)
+            for workflow in workflows.values():
+                # A tool has begun another one. The last one may go on in the next turn.
+                if workflow is not context.workflow_item:
+                    yield ThreadItemDoneEvent(item=workflow)
         if produced and isinstance(source.error, CutShort) and source.error.reason in CUT:
             yield NoticeEvent(level="warning", message=CUT[source.error.reason])
             return
@@ -117,7 +126,7 @@ async def stream_run(
         if source.silent:
             raise told(SILENT, request)
         ended = isinstance(last, AssistantMessageItem | ClientToolCallItem)
-        whole = ended and not messages and not source.tools_run
+        whole = ended and not messages and source.idle
         if source.stopped:
             # Whoever leaves when all has been said has not stopped anything.
             if not whole:
@@ -186,6 +195,11 @@ class RunSource:
     def tools_run(self) -> bool:
         """Whether the tools are at work that the model has called."""
         return bool(self._calls) and not self._model_events.responding
+
+    @property
+    def idle(self) -> bool:
+        """Whether neither the model nor a tool is at work."""
+        return not self._calls and not self._model_events.responding
 
     def close(self) -> None:
         """Stop the run, wherever it is, and the watch over it."""

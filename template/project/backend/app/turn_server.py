@@ -9,11 +9,9 @@ from chatkit.types import (
     ClientToolCallItem,
     NonStreamingReq,
     StreamingReq,
-    StructuredInputItem,
     ThreadCreatedEvent,
     ThreadItemReplacedEvent,
     ThreadsAddClientToolOutputReq,
-    ThreadsAddStructuredInputReq,
     ThreadsDeleteReq,
     ThreadsRetryAfterItemReq,
     ThreadsSyncCustomActionReq,
@@ -61,8 +59,7 @@ class TurnServer(ProtocolServer):
                 return answer
             case ThreadsDeleteReq():
                 thread_id = request.params.thread_id
-                self.turns.stop(thread_id)
-                await self.turns.begin(thread_id, context)
+                await self.turns.begin_last(thread_id, context)
                 try:
                     async with self.turns.changing(thread_id):
                         return await super().answer(request, context)
@@ -132,19 +129,3 @@ class TurnServer(ProtocolServer):
                 reason = f" {status.reason}" if status.reason else ""
                 raise Refused(f"This conversation is {status.type}.{reason}", 409)
         await super().check(request, context)
-        match request:
-            case ThreadsAddStructuredInputReq(params=params):
-                question = await self.store.load_item(params.thread_id, params.item_id, context)
-                if isinstance(question, StructuredInputItem) and question.status != "pending":
-                    raise Refused("This question has been answered already.", 409)
-            case ThreadsAddClientToolOutputReq(params=params):
-                newest = await self.store.load_thread_items(
-                    params.thread_id, None, 1, "desc", context
-                )
-                match newest.data:
-                    case [ClientToolCallItem(status="pending")]:
-                        pass
-                    case _:
-                        raise Refused("No client tool call is waiting for an output.", 409)
-            case _:
-                pass

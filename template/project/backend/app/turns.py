@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import threading
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from types import FrameType
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from chatkit.store import NotFoundError
 from chatkit.types import ThreadMetadata
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -58,6 +60,7 @@ class Turns:
         self._locks = locks
         self._of: WeakKeyDictionary[RequestContext, Turn] = WeakKeyDictionary()
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._ending: Counter[str] = Counter()
         self._writing: dict[str, tuple[AsyncExitStack, Turn]] = {}
         self._tasks: dict[asyncio.Task[None], Turn] = {}
         self._handlers: dict[signal.Signals, Any] = {}
@@ -67,7 +70,27 @@ class Turns:
         return self._of.setdefault(context, Turn())
 
     async def begin(self, thread_id: str, context: RequestContext) -> None:
-        """Become the thread's one writer. Raises Refused after BUSY_SECONDS of waiting."""
+        """Become the thread's one writer.
+
+        Raises Refused after BUSY_SECONDS of waiting, and NotFoundError if the thread is about to be
+        deleted.
+        """
+        await self._hold(thread_id, context)
+        if self._ending[thread_id]:
+            await self.end(thread_id)
+            raise NotFoundError(f"{thread_id} is being deleted")
+
+    async def begin_last(self, thread_id: str, context: RequestContext) -> None:
+        """The same for whoever deletes it: no turn is waited for, under way or waiting itself."""
+        self._ending[thread_id] += 1
+        try:
+            self.stop(thread_id)
+            await self._hold(thread_id, context)
+        finally:
+            self._ending[thread_id] -= 1
+            self._ending += Counter()  # Those of zero go.
+
+    async def _hold(self, thread_id: str, context: RequestContext) -> None:
         held = AsyncExitStack()
         try:
             await held.enter_async_context(
