@@ -8,7 +8,7 @@ import pytest
 from tests.backend import text_of
 from tests.matrix import STORES
 from tests.providers import REMOTE, talking_to
-from tests.standins import Answer, StandIn, Text, Thought, ToolCall
+from tests.standins import Answer, Refusal, StandIn, Text, Thought, ToolCall
 
 BERLIN = ToolCall("current_time", {"time_zone": "Europe/Berlin"})
 TOKYO = ToolCall("current_time", {"time_zone": "Asia/Tokyo"})
@@ -259,3 +259,26 @@ def test_a_gemini_model_that_litellm_has_not_heard_of_gets_its_instructions(
     assert "helpful assistant" in request.system
     assert request.turns == [("user", "Hello")]
     assert request.tools == ["current_time"]
+
+
+@pytest.mark.parametrize("model", ["openai/gpt-6.1-sol", "openai/gpt-4.1", "openai/gpt-5-chat"])
+def test_a_thought_before_a_tool_call_goes_back_to_openai_or_stays_away(
+    model: str, standin: StandIn, tmp_path: Path
+) -> None:
+    call = ToolCall("current_time", {"time_zone": "Europe/Berlin"})
+    standin.answers(Answer(Thought("A city."), call), Answer(Text("It is late.")))
+    with talking_to(standin, tmp_path, "openai", MODEL=model) as backend:
+        turn = backend.say("What time is it in Berlin?")
+        assert (turn.errors, turn.text) == ([], "It is late.")
+    thoughts = [said for who, said in standin.requests[-1].turns if who == "thought"]
+    assert thoughts == (["A city."] if "6.1" in model else [])
+
+
+@pytest.mark.parametrize("provider", ["openai", "local"])
+def test_a_refusal_is_an_answer(provider: str, standin: StandIn, tmp_path: Path) -> None:
+    standin.answers(Answer(Refusal("I cannot help with that.", pieces=3)), Answer(Text("Gladly.")))
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("Do something bad.")
+        assert (turn.errors, turn.ghosts, turn.text) == ([], [], "I cannot help with that.")
+        assert backend.texts(turn.thread)[1] == ("assistant", "I cannot help with that.")
+        assert backend.say("Something good, then.", turn.thread).text == "Gladly."

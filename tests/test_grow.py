@@ -12,8 +12,9 @@ from tests.backend import Backend
 from tests.git import add_tool, commit, contents, git, reword
 from tests.postgres import server
 from tests.project import answers_of
-from tests.providers import environment
+from tests.providers import environment, production, talking_to
 from tests.releases import Template, conflicts, update
+from tests.render import render
 from tests.standins import Answer, StandIn, Text
 from tests.users import signed_in
 
@@ -113,6 +114,24 @@ def test_another_provider_and_a_file_for_the_conversations(
     # The other provider's model has not stayed behind.
     assert answers_of(project)["model"] == "auto"
     talks(project, tmp_path, standin)
+
+
+def test_what_was_said_before_the_sign_in_can_be_given_to_a_user(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(Text("Hm.")))
+    with talking_to(standin, tmp_path) as backend:
+        thread = backend.say("Hello").thread
+    readme = (render(level=3, provider="local", store="sqlite") / "README.md").read_text("utf-8")
+    [command] = re.findall(r'^python -c "(import sqlite3;.*)"$', readme, re.MULTILINE)
+    (tmp_path / "backend").mkdir()
+    given = command.replace("alice", "ada")
+    subprocess.run([sys.executable, "-c", given], cwd=tmp_path / "backend", check=True)
+    with production(standin, tmp_path) as (backend, users):
+        assert backend.texts(thread) == [("user", "Hello"), ("assistant", "Hm.")]
+        with backend.client(users.headers("bob")) as bob:
+            listed = bob.post("/chatkit", json={"type": "threads.list", "params": {}})
+            assert listed.json()["data"] == []
 
 
 def test_another_sign_in_and_a_database_server(

@@ -4,14 +4,16 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.backend import USER_INPUT, Backend, message, sse
+from tests.backend import USER_INPUT, Backend, Turn, message, sse
 from tests.matrix import STORES
 from tests.providers import talking_to
+from tests.render import render
 from tests.standins import Answer, Silence, StandIn, Text
 
 
@@ -41,7 +43,6 @@ BAD: dict[str, bytes] = {
     "limit of a wrong type": b'{"type": "threads.list", "params": {"limit": "many"}}',
     "unknown order": b'{"type": "threads.list", "params": {"order": "sideways"}}',
     "bytes that are not UTF-8": b'{"type": "threads.list", "params": {"after": "\xff\xfe"}}',
-    "a lone surrogate": b'{"type": "threads.list", "params": {"after": "\\ud800"}}',
     "a deep nesting": b"[" * 100_000,
     "an empty message": json.dumps(
         {"type": "threads.create", "params": {"input": text_input("  ")}}
@@ -331,3 +332,61 @@ def test_debug_threads_shows_what_is_stored_and_only_with_debug(
         assert len(thread["items"]) == 2
     with talking_to(standin, tmp_path, DEBUG="false") as backend:
         assert backend.http.get("/debug/threads").status_code == 404
+
+
+def test_half_a_character_that_was_typed_is_stored_as_a_whole_one(backend: Backend) -> None:
+    body = json.dumps({"type": "threads.create", "params": {"input": text_input("x \ud83d y")}})
+    assert "\\ud83d" in body
+    response = backend.http.post("/chatkit", content=body.encode())
+    thread = Turn.of(list(sse(response))).thread
+    assert backend.texts(thread)[0] == ("user", "x \ufffd y")
+
+
+def test_a_thread_is_deleted_though_another_message_waits_in_it(
+    backend: Backend, standin: StandIn
+) -> None:
+    standin.answers(Answer(Text("Slowly "), Silence(20)), Answer(Text("Slowly "), Silence(20)))
+    with backend.stream(*message("One")) as one:
+        events = sse(one)
+        thread = next(events)["thread"]["id"]
+        standin.wait_request(0, timeout=5)
+        with ThreadPoolExecutor(1) as aside:
+            waiting = aside.submit(backend.http.post, "/chatkit", json=body_of("Two", thread))
+            time.sleep(0.5)
+            assert backend.post("threads.delete", thread_id=thread).status_code == 200
+            assert waiting.result(5).status_code == 404
+        list(events)
+    assert len(standin.requests) == 1
+    assert backend.ask("threads.list")["data"] == []
+
+
+def test_a_hello_world_knows_that_nobody_waits_for_a_tool() -> None:
+    with Backend(render(level=1, store="memory"), {}) as backend:
+        turn = backend.say("Hello")
+        operation = "threads.add_client_tool_output"
+        assert backend.post(operation, thread_id=turn.thread, result={}).status_code == 409
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_database_that_is_damaged_is_told(level: int, tmp_path: Path) -> None:
+    file = tmp_path / "chat.db"
+    provider = {"provider": "local"} if level == 2 else {}
+    project = render(level=level, store="sqlite", **provider)
+    with Backend(project, {"DATABASE_URL": f"sqlite:///{file.as_posix()}"}) as backend:
+        backend.say("Hello")
+        for part in tmp_path.glob("chat.db*"):
+            part.write_bytes(b"\0" * part.stat().st_size)
+        ready = backend.http.get("/ready")
+        assert ready.status_code == 503
+        assert ready.json()["cause"].startswith("database: ")
+        for asked in (backend.post("threads.list"), backend.post("items.list", thread_id="thr_x")):
+            assert asked.status_code == 503
+            assert "cannot be reached" in asked.json()["detail"]
+        told = backend.http.post("/chatkit", json=body_of("Hello"))
+        assert "cannot be reached" in told.text
+        assert "Something went wrong" not in told.text
+
+
+def body_of(text: str, thread: str | None = None) -> dict[str, Any]:
+    kind, params = message(text, thread)
+    return {"type": kind, "params": params}

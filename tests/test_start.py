@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -169,7 +170,7 @@ def test_a_server_told_to_end_ends_its_answers_and_keeps_what_was_said(
     standin.answers(Answer(Text([f"word{number} " for number in range(900)]), delay=0.02))
     project = render(level=2, provider="local", store="sqlite")
     env = environment("local", standin, tmp_path)
-    with started(project, env, uvicorn=uvicorn) as (process, url):
+    with started(project, env, uvicorn=uvicorn) as (process, url), ThreadPoolExecutor(1) as aside:
         wait_ready(url)
         type, params = message("Tell me a story.")
         body = {"type": type, "params": params}
@@ -178,15 +179,30 @@ def test_a_server_told_to_end_ends_its_answers_and_keeps_what_was_said(
             for seen, event in enumerate(sse(response)):
                 if event["type"] == "thread.created":
                     thread = event["thread"]["id"]
-                if seen == 10:
+                if seen == 5:
+                    type, params = message("And another.", thread)
+                    body = {"type": type, "params": params}
+                    waiting = aside.submit(httpx.post, f"{url}/chatkit", json=body, timeout=30)
+                if seen == 120:
                     process.send_signal(signal.SIGTERM)
         # The stream came to its end, with the message that was begun done.
         assert event["type"] == "thread.item.done"
+        # A message that waited for it was not begun any more.
+        assert waiting.result(5).status_code == 503
         process.wait(5)
+    assert len(standin.requests) == 1
     with started(project, env) as (_, url):
         listing = {"type": "items.list", "params": {"thread_id": thread, "order": "asc"}}
         items = httpx.post(f"{url}/chatkit", json=listing).json()["data"]
         assert items[1]["content"][0]["text"].startswith("word0 word1")
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_wrong_log_level_is_one_line(level: int) -> None:
+    project = render(level=level, store="memory")
+    for wrong in ("trace", " info"):
+        [line] = failed_start(project, {"LOG_LEVEL": wrong}).splitlines()
+        assert line.startswith("Cannot start: LOG_LEVEL must be DEBUG, INFO,")
 
 
 def test_nothing_is_sent_to_other_hosts_and_no_line_is_logged_twice(

@@ -1,7 +1,9 @@
 """Several servers on one PostgreSQL: one conversation goes back and forth between them."""
 
 import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,9 @@ class Server:
         kind, params = message(text, thread)
         return self.http.stream("POST", "/chatkit", json={"type": kind, "params": params})
 
+    def ask(self, type: str, **params: Any) -> httpx.Response:
+        return self.http.post("/chatkit", json={"type": type, "params": params})
+
     def say(self, text: str, thread: str | None = None) -> Turn:
         with self.stream(text, thread) as response:
             assert response.status_code == 200, response.read()
@@ -99,6 +104,29 @@ def test_a_conversation_goes_back_and_forth_between_two_servers_one_answer_at_a_
         expected = [text for n in range(6) for text in (f"Message {n}", f"Answer {n}.")]
         assert two[0].texts(thread) == two[1].texts(thread) == expected
     assert [text for _, text in standin.requests[-1].turns] == expected[:-1]
+
+
+def test_a_rename_and_a_deletion_hold_on_every_server(
+    standin: StandIn, env: dict[str, str], users: Users
+) -> None:
+    standin.answers(Answer(Silence(2, headers=True), Text("Hello.")))
+    with Servers(env, users) as servers, ThreadPoolExecutor(1) as aside:
+        one, other = servers.start(), servers.start()
+        with one.stream("Hello") as slow:
+            events = sse(slow)
+            thread = next(events)["thread"]["id"]
+            standin.wait_request(0, timeout=5)
+            assert other.ask("threads.update", thread_id=thread, title="Mine").status_code == 200
+            list(events)
+        assert one.ask("threads.get_by_id", thread_id=thread).json()["title"] == "Mine"
+
+        for number in range(60):
+            thread = one.say("Hello").thread
+            deleted = aside.submit(other.ask, "threads.delete", thread_id=thread)
+            time.sleep(number % 6 / 1000)
+            one.ask("threads.update", thread_id=thread, title="Still here?")
+            assert deleted.result(10).status_code == 200
+        assert len(other.ask("threads.list", limit=100).json()["data"]) == 1
 
 
 def test_a_server_that_is_killed_loses_no_message_and_holds_no_thread(

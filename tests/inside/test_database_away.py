@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Chat, thread_of
+from conftest import Chat, serving, thread_of
 from database_postgres import upgrade
 from scripted_model import ScriptedModel, ScriptedSource
 
 from app.local_postgres import LocalPostgres
+from app.locks_postgres import ThreadLocks
 from app.protocol import ProtocolServer
 from app.server import AgentServer
-from app.wiring import Settings, open_locks, open_store
+from app.wiring import Settings, build_app, open_locks, open_store
 
 SENTENCE = "The conversations cannot be reached now. Try again in a moment."
 
@@ -66,11 +67,10 @@ def test_a_database_that_was_away_is_used_again_without_a_restart(
         chat.post("threads.list"),
         chat.post("items.list", thread_id=thread_id),
         chat.post("threads.add_user_message", thread_id=thread_id, input=message),
+        chat.post("threads.create", input=message),
     ):
         assert (asked.status_code, asked.json()["detail"]) == (503, SENTENCE)
         assert asked.headers["Retry-After"] == "5"
-    created = chat.post("threads.create", input=message)
-    assert "The first answer" not in created.text and "postgres" not in created.text
     postgres.start()
     assert chat.http.get("/ready").status_code == 200
     chat.say("Are you there?", thread_id)
@@ -80,3 +80,24 @@ def test_a_database_that_was_away_is_used_again_without_a_restart(
         "Are you there?",
         "The second answer.",
     ]
+
+
+def test_no_thread_is_begun_that_cannot_be_locked(settings: Settings) -> None:
+    server = AgentServer(
+        open_store(settings),
+        ScriptedSource(ScriptedModel()),
+        locks=ThreadLocks("postgresql://nobody@127.0.0.1:9/chat", timeout=2),
+        settings=settings,
+    )
+    with serving(build_app(settings, server)) as http:
+        ready = http.get("/ready")
+        assert (ready.status_code, ready.json()["cause"]) == (503, "database: connection refused")
+        chat = Chat(http)
+        message = {
+            "content": [{"type": "input_text", "text": "Hello"}],
+            "attachments": [],
+            "inference_options": {},
+        }
+        asked = chat.post("threads.create", input=message)
+        assert (asked.status_code, asked.json()["detail"]) == (503, SENTENCE)
+        assert chat.post("threads.list").json()["data"] == []

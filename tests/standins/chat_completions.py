@@ -13,7 +13,7 @@ from tests.standins.request import Conversation, Request, text_of
 from tests.standins.script import Fault, HttpError, Refusal, Spoken, Thought, ToolCall
 from tests.standins.wire import Wire, marked, sse, token
 
-FINISH = {"stop": "stop", "length": "length", "safety": "content_filter"}
+FINISH = {"stop": "stop", "length": "length", "safety": "content_filter", "failed": "error"}
 
 
 class ChatCompletions(Wire):

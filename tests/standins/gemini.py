@@ -13,7 +13,12 @@ from tests.standins.request import Conversation, Request
 from tests.standins.script import Fault, HttpError, Refusal, Spoken, Thought, ToolCall
 from tests.standins.wire import Wire, marked, sse
 
-FINISH = {"stop": "STOP", "length": "MAX_TOKENS", "safety": "SAFETY"}
+FINISH = {
+    "stop": "STOP",
+    "length": "MAX_TOKENS",
+    "safety": "SAFETY",
+    "failed": "MALFORMED_FUNCTION_CALL",
+}
 STATUS = {
     400: ("INVALID_ARGUMENT", "Request contains an invalid argument."),
     401: ("UNAUTHENTICATED", "Request had invalid authentication credentials."),

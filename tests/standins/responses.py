@@ -233,6 +233,17 @@ class Responses(Wire):
     # -- requests -------------------------------------------------------------------------------
 
     @staticmethod
+    def unacceptable(body: dict[str, Any]) -> HttpError | None:
+        asked = "reasoning.encrypted_content" in (body.get("include") or [])
+        if asked and body["model"].startswith("gpt-4"):
+            return HttpError(400, "Encrypted content is not supported with this model.")
+        if body.get("store") is False and isinstance(body["input"], list):
+            for item in body["input"]:
+                if item.get("type") == "reasoning" and not item.get("encrypted_content"):
+                    return HttpError(404, f"Item with id '{item['id']}' not found.")
+        return None
+
+    @staticmethod
     def http_error(error: HttpError, request: Request) -> dict[str, Any]:
         return http_error(error, request)
 

@@ -111,9 +111,12 @@ class NoFinish:
 
 @dataclass(frozen=True)
 class Finish:
-    """The answer ends here for this reason, in the provider's own word for it."""
+    """The answer ends here for this reason, in the provider's own word for it.
 
-    reason: Literal["stop", "length", "safety"] = "stop"
+    "failed" is a word of Gemini's and of chat completions' only.
+    """
+
+    reason: Literal["stop", "length", "safety", "failed"] = "stop"
 
 
 @dataclass(frozen=True)

@@ -201,8 +201,10 @@ class StandIn:
                 at=time.monotonic(),
             )
             self.requests.append(request)
-            reply = self._replies.popleft() if self._replies else self._default(number)
             self._changed.notify_all()
+            if error := wire.unacceptable(body):
+                return request, error
+            reply = self._replies.popleft() if self._replies else self._default(number)
         return request, reply
 
     def _note(self, request: Request, closed: bool) -> None:

@@ -38,7 +38,7 @@ class Wire(ABC):
 
     @abstractmethod
     def finish(self, reason: str) -> Iterator[bytes]:
-        """The end of the answer: "stop", "length" or "safety"."""
+        """The end of the answer: a reason of script.Finish."""
 
     @abstractmethod
     def fault(self, fault: Fault) -> Iterator[bytes]:
@@ -53,6 +53,11 @@ class Wire(ABC):
     @abstractmethod
     def conversation(body: dict[str, Any]) -> Conversation:
         """What a request of this format tells the model."""
+
+    @staticmethod
+    def unacceptable(body: dict[str, Any]) -> HttpError | None:
+        """What is answered, whatever the script says, to a request that no provider takes."""
+        return None
 
     def half_a_line(self) -> bytes:
         """An event that breaks off inside a string of its JSON."""

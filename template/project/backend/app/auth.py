@@ -7,7 +7,7 @@ import httpx
 from pydantic import AfterValidator
 from starlette.requests import Request
 
-from app.context import RequestContext
+from app.context import LOCAL_USER, RequestContext
 from app.settings import checked_url
 
 MAX_USER_ID = 255
@@ -45,7 +45,12 @@ AuthUrl = Annotated[str, AfterValidator(_auth_url)]
 
 
 def is_user_id(value: str) -> bool:
-    """Whether threads can be stored under it: visible characters, not too many of them."""
+    """Whether threads can be stored under it: visible characters, not too many of them.
+
+    Nobody who signs in may be the user that everyone is without a sign-in.
+    """
+    if value == LOCAL_USER:
+        return False
     return 0 < len(value) <= MAX_USER_ID and value.isprintable() and not value.isspace()
 
 

@@ -1,8 +1,9 @@
 """The ChatKit protocol, made strict: what is wrong is refused before anything is stored."""
 
+import json
 import logging
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, TypeVar, cast
 
 from chatkit.server import ChatKitServer, NonStreamingResult, StreamingResult
@@ -20,6 +21,9 @@ from chatkit.types import (
     SDKHiddenContextItem,
     StreamingReq,
     StructuredInputItem,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
     ThreadsAddClientToolOutputReq,
     ThreadsAddStructuredInputReq,
     ThreadsAddUserMessageReq,
@@ -40,6 +44,7 @@ from starlette.responses import Response, StreamingResponse
 
 from app.context import RequestContext
 from app.store import BaseStore, StoreError
+from app.text import whole
 
 log = logging.getLogger("app")
 
@@ -215,6 +220,7 @@ class ProtocolServer(ChatKitServer[RequestContext]):
         failed = ErrorEvent(
             message=context.signed("Something went wrong on the server."), allow_retry=True
         )
+        begun: set[str] = set()
         try:
             async with aclosing(events):
                 async for event in events:
@@ -225,15 +231,30 @@ class ProtocolServer(ChatKitServer[RequestContext]):
                         # ChatKit has caught and logged it, without the request's id.
                         log.error("request %s: the turn failed, see above", context.request_id)
                         event = failed
+                        for item_id in begun:
+                            # The client has it, but the store never got it.
+                            yield self._sent(ThreadItemRemovedEvent(item_id=item_id))
+                    match event:
+                        case ThreadItemAddedEvent(item=item):
+                            begun.add(item.id)
+                        case ThreadItemDoneEvent(item=item):
+                            begun.discard(item.id)
+                        case ThreadItemRemovedEvent(item_id=item_id):
+                            begun.discard(item_id)
+                        case _:
+                            pass
                     yield self._sent(event)
+            return
         except StoreError as error:
             log.error("request %s: %s", context.request_id, error)
-            yield self._sent(ErrorEvent(message=context.signed(AWAY), allow_retry=True))
+            failed = ErrorEvent(message=context.signed(AWAY), allow_retry=True)
         except NotFoundError:
-            yield self._sent(ErrorEvent(message=context.signed("This conversation was deleted.")))
+            failed = ErrorEvent(message=context.signed("This conversation was deleted."))
         except Exception:
             log.exception("request %s: the turn failed", context.request_id)
-            yield self._sent(failed)
+        for item_id in begun:
+            yield self._sent(ThreadItemRemovedEvent(item_id=item_id))
+        yield self._sent(failed)
 
     def _sent(self, event: ThreadStreamEvent) -> bytes:
         return b"data: " + self._serialize(event) + b"\n\n"
@@ -251,7 +272,12 @@ def parse(body: str | bytes | bytearray) -> ChatKitReq:
     try:
         return REQUEST.validate_json(body)
     except ValidationError as error:
-        raise Refused(_sentence(error)) from None
+        sentence = _sentence(error)
+    if "hex escape" in sentence:
+        # Half a character, as a browser writes it when a person has typed it.
+        with suppress(ValueError, RecursionError):
+            return REQUEST.validate_json(whole(json.dumps(json.loads(body), ensure_ascii=False)))
+    raise Refused(sentence)
 
 
 def _sentence(error: ValidationError) -> str:

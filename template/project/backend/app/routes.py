@@ -85,7 +85,7 @@ def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> F
         allow_methods=["GET", "POST"],
         allow_headers=["*"],
         allow_credentials=server.cookies,
-        expose_headers=["X-Request-ID"],
+        expose_headers=["Retry-After", "X-Request-ID"],
     )
     app.add_middleware(RequestId)
     return app

@@ -3,9 +3,17 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from agents import Agent, RunConfig, Runner, set_tracing_disabled
+from agents import (
+    Agent,
+    ModelRefusalError,
+    RunConfig,
+    RunErrorHandlerInput,
+    RunErrorHandlers,
+    Runner,
+    set_tracing_disabled,
+)
 from chatkit.agents import AgentContext
-from chatkit.types import ThreadMetadata, ThreadStreamEvent, UserMessageItem
+from chatkit.types import StreamOptionsEvent, ThreadMetadata, ThreadStreamEvent, UserMessageItem
 from pydantic import Field
 
 from app.agent import STARTERS, agent
@@ -80,6 +88,9 @@ class AgentServer(TurnServer):
         turn.thread = thread
         if input_user_message and not thread.title:
             thread.title = title_of(input_user_message)
+            # At an event the thread is stored: now, and not when the model has found its first
+            # word, over a rename in another process.
+            yield StreamOptionsEvent(stream_options=self.get_stream_options(thread, context))
         # The user's message is stored already, so the history holds it.
         history = await model_input(
             self.store,
@@ -102,8 +113,7 @@ class AgentServer(TurnServer):
             history,
             context=run_context,
             max_turns=self.settings.max_turns,
-            # A refusal is an answer too: without this it would end the run as a failure.
-            error_handlers={"model_refusal": lambda refused: refused.error.refusal},
+            error_handlers=RunErrorHandlers(model_refusal=refusal),
             run_config=RunConfig(model=model, model_settings=self.model.settings),
         )
         async for event in stream_run(
@@ -114,3 +124,9 @@ class AgentServer(TurnServer):
             api_key=self.model.key_name,
         ):
             yield event
+
+
+def refusal(refused: RunErrorHandlerInput[Any]) -> str:
+    """A refusal is an answer too: otherwise it would end the run as a failure."""
+    assert isinstance(refused.error, ModelRefusalError)
+    return refused.error.refusal

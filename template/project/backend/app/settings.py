@@ -26,11 +26,11 @@ ROOT = Path(__file__).resolve().parents[2]
 def _origins(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    return [part.strip().rstrip("/") for part in value.split(",") if part.strip()]
+    return [part.strip().rstrip("/").lower() for part in value.split(",") if part.strip()]
 
 
 def _origin(value: str) -> str:
-    if value != "*" and (checked_url(value) != value or urlsplit(value).path):
+    if value != "*" and (checked_url(value) != value or urlsplit(value).path or "*" in value):
         raise ValueError
     return value
 

@@ -74,11 +74,12 @@ async def stream_run(
     produced: list[str] = []
     hidden: set[str] = set()
     last: ThreadItem | None = None
+    # The source looks like a run to ChatKit, and it never raises: an exception would leave a task
+    # behind in _merge_generators
+    # (https://github.com/openai/chatkit-python/blob/main/chatkit/agents.py).
+    events = stream_agent_response(context, source)  # type: ignore[arg-type]
     try:
-        # The source looks like a run to ChatKit, and it never raises: an exception would leave
-        # a task behind in _merge_generators
-        # (https://github.com/openai/chatkit-python/blob/main/chatkit/agents.py).
-        async for event in stream_agent_response(context, source):  # type: ignore[arg-type]
+        async for event in events:
             match event:
                 case ThreadItemAddedEvent(item=AssistantMessageItem() as item):
                     messages[item.id] = item.model_copy(deep=True)
@@ -139,6 +140,9 @@ async def stream_run(
         raise failed_turn(error, request, begun=bool(produced), api_key=api_key) from None
     finally:
         source.close()
+        # So would a reader who goes before the end, because an item cannot be stored, say.
+        async for _ in events:
+            pass
 
 
 class RunSource:

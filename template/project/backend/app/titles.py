@@ -78,7 +78,7 @@ class Titles:
         return str(run.final_output)
 
     async def _give(self, thread_id: str, first: str, title: str, context: RequestContext) -> None:
-        async with self._turns.changing(thread_id):
+        async with self._turns.changing(thread_id, context):
             thread = await self._store.load_thread(thread_id, context)
             # Whatever else stands there is the user's own.
             if thread.title in (None, first):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from datetime import datetime
 
 from chatkit.server import StreamingResult
 from chatkit.types import (
@@ -9,9 +10,13 @@ from chatkit.types import (
     ClientToolCallItem,
     NonStreamingReq,
     StreamingReq,
+    ThreadAddUserMessageParams,
     ThreadCreatedEvent,
     ThreadItemReplacedEvent,
+    ThreadMetadata,
     ThreadsAddClientToolOutputReq,
+    ThreadsAddUserMessageReq,
+    ThreadsCreateReq,
     ThreadsDeleteReq,
     ThreadsRetryAfterItemReq,
     ThreadsSyncCustomActionReq,
@@ -46,6 +51,9 @@ class TurnServer(ProtocolServer):
         await self.turns.close()
         await super().close()
 
+    async def not_ready(self) -> str | None:
+        return await super().not_ready() or await self.turns.not_ready()
+
     def response(self, result: StreamingResult, context: RequestContext) -> Response:
         return self.turns.answer(result.json_events, context)
 
@@ -53,7 +61,7 @@ class TurnServer(ProtocolServer):
         match request:
             case ThreadsUpdateReq():
                 thread_id = request.params.thread_id
-                async with self.turns.changing(thread_id):
+                async with self.turns.changing(thread_id, context):
                     answer = await super().answer(request, context)
                     self.turns.renamed(thread_id, request.params.title)
                 return answer
@@ -61,7 +69,7 @@ class TurnServer(ProtocolServer):
                 thread_id = request.params.thread_id
                 await self.turns.begin_last(thread_id, context)
                 try:
-                    async with self.turns.changing(thread_id):
+                    async with self.turns.changing(thread_id, context):
                         return await super().answer(request, context)
                 finally:
                     await self.turns.end(thread_id)
@@ -78,33 +86,45 @@ class TurnServer(ProtocolServer):
     async def begin(
         self, request: StreamingReq, context: RequestContext
     ) -> AsyncGenerator[bytes, None]:
-        thread_id = thread_id_of(request)
-        if thread_id is not None:
-            await self.turns.begin(thread_id, context)
-        try:
+        created: ThreadMetadata | None = None
+        if isinstance(request, ThreadsCreateReq):
             await self.check(request, context)
+            # Made here, so that nothing is begun that cannot be kept.
+            created = ThreadMetadata(
+                id=self.store.generate_thread_id(context), created_at=datetime.now()
+            )
+            params = ThreadAddUserMessageParams(thread_id=created.id, input=request.params.input)
+            request = ThreadsAddUserMessageReq(params=params, metadata=request.metadata)
+        thread_id = request.params.thread_id
+        await self.turns.begin(thread_id, context)
+        try:
+            if created is None:
+                await self.check(request, context)
+            else:
+                await self.store.save_thread(created, context)
         except BaseException:
-            if thread_id is not None:
-                await self.turns.end(thread_id)
+            await self.turns.end(thread_id)
             raise
-        return self.encoded(self._turn(request, thread_id, context), context)
+        return self.encoded(self._turn(request, thread_id, created, context), context)
 
     async def _turn(
-        self, request: StreamingReq, thread_id: str | None, context: RequestContext
+        self,
+        request: StreamingReq,
+        thread_id: str,
+        created: ThreadMetadata | None,
+        context: RequestContext,
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
         try:
-            if thread_id is not None and not isinstance(request, KEEPS_CLIENT_TOOL_CALL):
+            if created is not None:
+                yield ThreadCreatedEvent(thread=self._to_thread_response(created))
+            elif not isinstance(request, KEEPS_CLIENT_TOOL_CALL):
                 async for event in self._close_client_tool_call(thread_id, context):
                     yield event
             async with aclosing(self._process_streaming_impl(request, context)) as events:
                 async for event in events:
-                    if isinstance(event, ThreadCreatedEvent):
-                        await self.turns.begin(event.thread.id, context)
-                        thread_id = event.thread.id
                     yield event
         finally:
-            if thread_id is not None:
-                await self.turns.end(thread_id)
+            await self.turns.end(thread_id)
 
     async def _close_client_tool_call(
         self, thread_id: str, context: RequestContext

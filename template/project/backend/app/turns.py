@@ -1,15 +1,16 @@
 """The turns under way: a task of its own for each answer, and one writer for each thread."""
 
 import asyncio
+import logging
 import signal
 import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary
 
 from chatkit.store import NotFoundError
 from chatkit.types import ThreadMetadata
@@ -18,6 +19,9 @@ from starlette.types import Receive, Scope, Send
 
 from app.context import RequestContext
 from app.protocol import STREAM_HEADERS, Refused
+from app.store import StoreError
+
+log = logging.getLogger("app")
 
 BUSY_SECONDS = 5.0
 """How long a message waits for the answer before it in the same thread."""
@@ -59,8 +63,8 @@ class Turns:
     def __init__(self, locks: Locks) -> None:
         self._locks = locks
         self._of: WeakKeyDictionary[RequestContext, Turn] = WeakKeyDictionary()
-        self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._ending: Counter[str] = Counter()
+        self._stopping = False
         self._writing: dict[str, tuple[AsyncExitStack, Turn]] = {}
         self._tasks: dict[asyncio.Task[None], Turn] = {}
         self._handlers: dict[signal.Signals, Any] = {}
@@ -72,13 +76,18 @@ class Turns:
     async def begin(self, thread_id: str, context: RequestContext) -> None:
         """Become the thread's one writer.
 
-        Raises Refused after BUSY_SECONDS of waiting, and NotFoundError if the thread is about to be
-        deleted.
+        Raises Refused after BUSY_SECONDS of waiting, and when the server is about to stop, and
+        NotFoundError if the thread is about to be deleted.
         """
         await self._hold(thread_id, context)
         if self._ending[thread_id]:
             await self.end(thread_id)
             raise NotFoundError(f"{thread_id} is being deleted")
+        if self._stopping:
+            await self.end(thread_id)
+            raise Refused(
+                "The server is about to stop. Try again in a moment.", 503, **{"Retry-After": "5"}
+            )
 
     async def begin_last(self, thread_id: str, context: RequestContext) -> None:
         """The same for whoever deletes it: no turn is waited for, under way or waiting itself."""
@@ -91,27 +100,42 @@ class Turns:
             self._ending += Counter()  # Those of zero go.
 
     async def _hold(self, thread_id: str, context: RequestContext) -> None:
+        self._writing[thread_id] = await self._locked(thread_id, context), self.of(context)
+
+    async def _locked(self, name: str, context: RequestContext) -> AsyncExitStack:
+        """The user's lock of this name, held. Raises Refused after BUSY_SECONDS of waiting."""
         held = AsyncExitStack()
         try:
-            await held.enter_async_context(
-                self._locks.hold(context.user_id, thread_id, BUSY_SECONDS)
-            )
+            await held.enter_async_context(self._locks.hold(context.user_id, name, BUSY_SECONDS))
         except ThreadBusy:
             raise Refused(
                 "This conversation is still being answered. Wait for the answer, or stop it.",
                 409,
                 **{"Retry-After": "5"},
             ) from None
-        self._writing[thread_id] = (held, self.of(context))
+        return held
 
     async def end(self, thread_id: str) -> None:
         """Let the next writer in."""
         held, _ = self._writing.pop(thread_id)
         await held.aclose()
 
-    def changing(self, thread_id: str) -> asyncio.Lock:
+    @asynccontextmanager
+    async def changing(self, thread_id: str, context: RequestContext) -> AsyncIterator[None]:
         """Held while a thread is renamed or deleted, lest a rename brings back a deleted one."""
-        return self._changing.setdefault(thread_id, asyncio.Lock())
+        async with await self._locked(f"changing {thread_id}", context):
+            yield
+
+    async def not_ready(self) -> str | None:
+        """What keeps turns from beginning, or None."""
+        try:
+            async with self._locks.hold("", "ready", 0):
+                return None
+        except ThreadBusy:
+            return None
+        except StoreError as error:
+            log.error("not ready: %s", error)
+            return f"database: {error.cause}"
 
     def stop(self, thread_id: str) -> None:
         """End the turn under way in this thread, if there is one."""
@@ -155,6 +179,7 @@ class Turns:
         return before
 
     def _stop_all(self) -> None:
+        self._stopping = True
         for turn in self._tasks.values():
             turn.stop.set()
 

@@ -71,6 +71,7 @@ def test_a_bad_token_is_refused_and_not_told_why(chat: Chat) -> None:
         "another issuer": token(iss="https://evil.example/"),
         "another audience": token(aud="shop"),
         "nobody": token(sub=""),
+        "everyone without a sign-in": token(sub="local"),
         "without an end": jwt.encode({"sub": "ada", **CHECKED}, SECRET),
         "unsigned": token("", "none"),
     }
