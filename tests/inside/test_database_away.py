@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Chat, thread_of
-from database_postgres import upgrade
+from database_postgres import execute, upgrade
 from scripted_model import ScriptedModel, ScriptedSource
 
 from app.local_postgres import LocalPostgres
@@ -80,3 +80,19 @@ def test_a_database_that_was_away_is_used_again_without_a_restart(
         "Are you there?",
         "The second answer.",
     ]
+
+
+def test_a_database_that_lost_its_tables_is_told_and_used_again_with_new_ones(
+    chat: Chat, postgres: LocalPostgres
+) -> None:
+    chat.say("Hello")
+    execute(postgres.url, "DROP SCHEMA public CASCADE")
+    ready, listed = chat.http.get("/ready"), chat.post("threads.list")
+    told = "database: not at the newest revision"
+    assert (ready.status_code, ready.json()["cause"]) == (503, told)
+    assert (listed.status_code, listed.json()["detail"]) == (503, SENTENCE)
+    execute(postgres.url, "CREATE SCHEMA public")
+    upgrade(postgres.url)
+    assert chat.http.get("/ready").status_code == 200
+    assert chat.post("threads.list").json()["data"] == []
+    chat.say("Hello")

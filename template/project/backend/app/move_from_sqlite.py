@@ -18,10 +18,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from app.context import LOCAL_USER
-from app.database import UNUSABLE, Connection, DatabaseSettings, away, connect
+from app.database import AWAY, Connection, DatabaseSettings, away, connect
 from app.settings import give_up, load
 from app.store import StoreError
 from app.store_postgres import PostgresStore, storable, usable
@@ -167,7 +168,7 @@ async def connected(source: sqlite3.Connection, url: str, timeout: float) -> boo
     target = await connect(url, timeout=timeout, command_timeout=timeout)
     try:
         return await move(source, target)
-    except UNUSABLE as error:
+    except (*AWAY, asyncpg.PostgresError) as error:
         raise away(url, error) from None
     finally:
         # With it ends the transaction that was not committed.
