@@ -181,11 +181,15 @@ def main() -> int:
     parser.add_argument("file", type=Path, help="the SQLite file, such as ../chat.db")
     parser.add_argument("--user", help="who gets the threads of a project without a sign-in")
     asked = parser.parse_args()
+    user: str | None = asked.user
+    # As the sign-in has it; a project without one has no app.auth to ask.
+    if user is not None and (not 0 < len(user) <= 255 or not user.isprintable() or user.isspace()):
+        parser.error("a user's id has 1 to 255 visible characters")
     settings = load(DatabaseSettings)
     url, timeout = settings.database_url.get_secret_value(), settings.database_timeout
     try:
         usable(PostgresStore(url, timeout=timeout))
-        with closing(opened(asked.file, asked.user)) as source:
+        with closing(opened(asked.file, user)) as source:
             return 0 if asyncio.run(connected(source, url, timeout)) else 1
     except KeyboardInterrupt:
         print("Stopped. Run it again, and it goes on.", file=sys.stderr)
