@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Chat, serving, thread_of
-from database_postgres import upgrade
+from database_postgres import execute, upgrade
 from scripted_model import ScriptedModel, ScriptedSource
 
 from app.local_postgres import LocalPostgres
@@ -101,3 +101,19 @@ def test_no_thread_is_begun_that_cannot_be_locked(settings: Settings) -> None:
         asked = chat.post("threads.create", input=message)
         assert (asked.status_code, asked.json()["detail"]) == (503, SENTENCE)
         assert chat.post("threads.list").json()["data"] == []
+
+
+def test_a_database_that_lost_its_tables_is_told_and_used_again_with_new_ones(
+    chat: Chat, postgres: LocalPostgres
+) -> None:
+    chat.say("Hello")
+    execute(postgres.url, "DROP SCHEMA public CASCADE")
+    ready, listed = chat.http.get("/ready"), chat.post("threads.list")
+    told = "database: not at the newest revision"
+    assert (ready.status_code, ready.json()["cause"]) == (503, told)
+    assert (listed.status_code, listed.json()["detail"]) == (503, SENTENCE)
+    execute(postgres.url, "CREATE SCHEMA public")
+    upgrade(postgres.url)
+    assert chat.http.get("/ready").status_code == 200
+    assert chat.post("threads.list").json()["data"] == []
+    chat.say("Hello")

@@ -268,13 +268,36 @@ def test_a_database_that_comes_back_gives_the_locks_again(
                 async with locks.hold("ada", "thr_2", 0):
                     raise AssertionError
             server.start()
-            await asyncio.sleep(2.5)
+            await asyncio.sleep(0.5)
             assert await locks_held(server_url) == 1
         assert await locks_held(server_url) == 0
         async with locks.hold("ada", "thr_2", 0):
             pass
 
     run(use, server_url)
+
+
+def test_a_restart_of_the_database_gives_no_thread_to_another_worker(
+    server: LocalPostgres,  # noqa: F811
+    server_url: str,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def use(locks: ThreadLocks) -> None:
+        other = ThreadLocks(server_url)
+        async with other.hold("ada", "thr_2", 0):
+            pass
+        async with locks.hold("ada", "thr_1", 0):
+            await asyncio.to_thread(server.stop)
+            # A restart that takes some time.
+            await asyncio.sleep(1.5)
+            await asyncio.to_thread(server.start)
+            with pytest.raises(ThreadBusy):
+                async with other.hold("ada", "thr_1", 0):
+                    raise AssertionError
+        await other.close()
+
+    run(use, server_url)
+    assert caplog.text.count("cannot be taken again yet") == 1
 
 
 def test_a_database_that_stays_away_does_not_hold_up_the_end(

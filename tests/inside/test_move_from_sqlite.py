@@ -256,6 +256,16 @@ def test_where_users_sign_in_one_has_to_be_named(
     assert move(file).code == 0
 
 
+@pytest.mark.parametrize("user", ["", " ", "a\nb", "x" * 256])
+def test_a_user_who_cannot_sign_in_gets_nothing(
+    move: Move, file: Path, postgres_url: str, user: str
+) -> None:
+    ended = move(file, "--user", user)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.endswith("a user's id has 1 to 255 visible characters\n")
+    assert rows(postgres_url) == [[], [], []]
+
+
 # -- what is there already ----------------------------------------------------------------------
 
 DIFFERENCES = {

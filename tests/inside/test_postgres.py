@@ -92,6 +92,10 @@ def alembic(url: str, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
+def with_option(url: str, option: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{option}"
+
+
 def gives_up(url: str, capsys: pytest.CaptureFixture[str], timeout: float = 10) -> str:
     """The one line with which the start ends."""
     with pytest.raises(SystemExit) as ended:
@@ -217,8 +221,33 @@ def test_an_unknown_database_or_option_is_one_line(
 ) -> None:
     url = urlsplit(postgres_server)._replace(path="/nowhere").geturl()
     assert 'database "nowhere" does not exist' in gives_up(url, capsys)
-    coloured = f"{postgres_server}{'&' if '?' in postgres_server else '?'}colour=red"
+    coloured = with_option(postgres_server, "colour=red")
     assert "unrecognized configuration parameter" in gives_up(coloured, capsys)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "a..b/x",
+        f"{'a' * 64}.example/x",
+        "/x?host=/tmp&port=abc",
+        "/x?host=127.0.0.1&port=99999",
+        "h/x?p",
+    ],
+)
+def test_an_address_that_cannot_be_is_one_line(
+    place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = gives_up(f"postgresql://ada:{PASSWORD}@{place}", capsys)
+    assert line.endswith(" cannot be used: the URL has a host, a port or an option that cannot be.")
+    assert PASSWORD not in line and "ada" not in line
+
+
+def test_a_server_of_the_wrong_kind_is_one_line(
+    postgres_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = gives_up(with_option(postgres_url, "target_session_attrs=standby"), capsys)
+    assert "None of the hosts match" in line and "standby" in line
 
 
 def test_a_database_of_another_encoding_is_refused(
@@ -456,6 +485,88 @@ def test_ready_tells_that_the_database_is_away(server: LocalPostgres, server_url
         await silent.close()
 
     asyncio.run(use())
+
+
+END_SESSIONS = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+
+async def why_not(store: PostgresStore) -> str:
+    """The cause for which neither a thread can be listed nor an item be written."""
+    causes = set()
+    for asked in (
+        store.load_threads(1, None, "desc", ADA),
+        store.add_thread_item("thr_1", an_item("msg_1"), ADA),
+    ):
+        with pytest.raises(StoreError) as away:
+            await asked
+        causes.add(away.value.cause)
+    [cause] = causes
+    return cause
+
+
+@pytest.mark.parametrize(
+    ("statement", "cause"),
+    [
+        ("DROP SCHEMA public CASCADE", "not at the newest revision"),
+        ("DROP TABLE threads, items", "undefined table"),
+        ("ALTER TABLE threads RENAME owner TO user_id", "undefined column"),
+    ],
+)
+def test_tables_that_went_away_under_the_server_are_told(
+    own_url: str, statement: str, cause: str
+) -> None:
+    async def use(store: PostgresStore) -> None:
+        await store.save_thread(a_thread(), ADA)
+        await asyncio.to_thread(execute, own_url, statement)
+        assert await why_not(store) == cause
+
+    run(use, own_url)
+
+
+def test_a_user_without_rights_to_the_tables_is_told(own_url: str) -> None:
+    execute(own_url, "GRANT SELECT ON alembic_version TO pg_monitor")
+
+    async def use(store: PostgresStore) -> None:
+        assert await why_not(store) == "insufficient privilege"
+
+    run(use, with_option(own_url, "role=pg_monitor"))
+
+
+def test_a_server_that_becomes_read_only_is_told(own_url: str) -> None:
+    becomes = f"ALTER DATABASE {urlsplit(own_url).path[1:]} SET default_transaction_read_only = on"
+
+    async def use(store: PostgresStore) -> None:
+        writer = PostgresStore(with_option(own_url, "target_session_attrs=read-write"))
+        await writer.open()
+        await store.save_thread(a_thread(), ADA)
+        for statement in (becomes, END_SESSIONS):
+            await asyncio.to_thread(execute, own_url, statement)
+        assert await why_not(writer) == "target server attribute not matched"
+        await writer.close()
+        await store.load_thread("thr_1", ADA)
+        with pytest.raises(StoreError) as away:
+            await store.save_thread(a_thread(), ADA)
+        assert away.value.cause == "read only sql transaction"
+
+    run(use, own_url)
+
+
+def test_a_database_that_is_gone_is_told(own_url: str, postgres_server: str) -> None:
+    name = urlsplit(own_url).path[1:]
+
+    async def use(store: PostgresStore) -> None:
+        await store.save_thread(a_thread(), ADA)
+        await asyncio.to_thread(execute, own_url, END_SESSIONS)
+        rename = "ALTER DATABASE {} RENAME TO {}"
+        await asyncio.to_thread(execute, postgres_server, rename.format(name, f"{name}_gone"))
+        assert await why_not(store) == "invalid catalog name"
+        await asyncio.to_thread(execute, postgres_server, rename.format(f"{name}_gone", name))
+        await store.load_thread("thr_1", ADA)
+
+    run(use, own_url)
 
 
 # -- slow, cancelled, too many ------------------------------------------------------------------

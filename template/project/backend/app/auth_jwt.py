@@ -28,6 +28,7 @@ from app.settings import ServerSettings, give_up, load
 log = logging.getLogger("app")
 
 # Two lists that share no entry: with a key of the one kind, no token of the other is looked at.
+# PyJWT takes HS384 only from a secret of 48 bytes or more, and HS512 from one of 64.
 SECRET_ALGORITHMS = ["HS256", "HS384", "HS512"]
 PROVIDER_ALGORITHMS = [
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),

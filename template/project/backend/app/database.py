@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -52,8 +53,8 @@ class DatabaseSettings(ServerSettings):
     )
 
 
-UNUSABLE = (OSError, asyncio.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What asyncpg raises when a database cannot be opened."""
+OTHER_SCHEMA = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
+"""What asyncpg raises when a table is not, or no longer, as the program knows it."""
 AWAY = (
     OSError,
     asyncio.TimeoutError,
@@ -63,9 +64,17 @@ AWAY = (
     asyncpg.InsufficientResourcesError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+    # A standby: the one is raised by what it is asked, the other by target_session_attrs.
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TargetServerAttributeNotMatched,
+    *OTHER_SCHEMA,
 )
 """What it raises when a database that was there cannot be asked."""
+UNUSABLE = (*AWAY, asyncpg.PostgresError, ValueError, OverflowError)
+"""What it raises when a database cannot be opened, the last two for a URL that cannot be."""
+
+WORD_ENDS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 async def connect(url: str, **options: Any) -> Connection:
@@ -77,14 +86,24 @@ async def connect(url: str, **options: Any) -> Connection:
 
 
 def away(url: str, error: BaseException) -> StoreError:
-    """The error as a StoreError, which names neither user nor password."""
+    """The error as a StoreError.
+
+    Its sentence has no password, but may have the user; its cause has neither.
+    """
+    name = type(error).__name__
+    said = str(error).partition("\n")[0] or name
     if isinstance(error, ConnectionError | FileNotFoundError) and error.errno:
         said = cause = os.strerror(error.errno)
     elif isinstance(error, asyncio.TimeoutError):
         said = cause = "it does not answer"
+    elif isinstance(error, asyncpg.PostgresError | asyncpg.TargetServerAttributeNotMatched):
+        # InvalidCatalogNameError: invalid catalog name. The server's own words may name the user.
+        cause = WORD_ENDS.sub(" ", name.removesuffix("Error"))
+    elif isinstance(error, OSError | asyncpg.InterfaceError):
+        cause = "it cannot be reached"
     else:
-        said = str(error).partition("\n")[0] or type(error).__name__
-        cause = type(error).__name__
+        # What Python says of a bad URL may quote a part of the password.
+        said = cause = "the URL has a host, a port or an option that cannot be"
     return StoreError(f"The database {place(url)} cannot be used: {said}.", cause.lower())
 
 

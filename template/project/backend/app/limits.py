@@ -44,7 +44,7 @@ def _storage(secret: SecretStr) -> SecretStr:
     url = secret.get_secret_value()
     if url != MEMORY:
         parse_url(url)
-        # What else parse_url takes, `limits` does not.
+        # parse_url takes a socket's path, too, but a Redis is for the workers of every machine.
         if not url.startswith(("redis://", "rediss://")):
             raise ValueError
     return secret
@@ -147,7 +147,8 @@ class RedisWindow:
             retry=Retry(NoBackoff(), 1),
         )
         storage = RedisStorage(
-            url,
+            # The pool knows the rest. `limits` would want a port, which has a default.
+            "redis://",
             implementation="redispy",
             connection_pool=self._pool,  # type: ignore[arg-type] # handed on as it is
         )

@@ -15,8 +15,13 @@ TRY = "SELECT pg_try_advisory_lock($1)"
 GIVE_BACK = "SELECT pg_advisory_unlock($1)"
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
 """Seconds between two tries for a lock that somebody else holds."""
-RETRY_SECONDS = 1.0
-"""How long a lost session waits before it is opened anew."""
+FIRST_RETRY, LONGEST_RETRY, SLOWER = 0.02, 0.25, 1.01
+"""Seconds between two tries to open a lost session anew, and by how much each pause is longer."""
+OTHERS_FIRST = 0.5
+"""Seconds that a session opened anew takes no other locks than those that were held here.
+
+Other workers lost theirs with the same restart of PostgreSQL, and have them again by then.
+"""
 # A worker whose machine is gone, so that it closes nothing, gives its locks back in a minute.
 KEEP_ALIVE = {
     "tcp_keepalives_idle": "30",
@@ -118,7 +123,9 @@ class ThreadLocks:
                 if not await _ask(session, TRY, key):
                     log.error("another worker has taken a thread that is answered here")
             session.add_termination_listener(self._lost)
-            self._session = session
+            lost, self._session = self._session, session
+            if lost is not None:
+                await asyncio.sleep(OTHERS_FIRST)
         return self._session
 
     def _lost(self, session: object) -> None:
@@ -128,14 +135,17 @@ class ThreadLocks:
         self._restoring = asyncio.create_task(self._restore())
 
     async def _restore(self) -> None:
+        pause = FIRST_RETRY
         while any(self._keys.values()):
             try:
                 async with self._asking:
                     await self._opened()
                 return
             except Exception as error:
-                log.warning("the thread locks cannot be taken again yet: %s", error)
-                await asyncio.sleep(RETRY_SECONDS)
+                if pause == FIRST_RETRY:
+                    log.warning("the thread locks cannot be taken again yet: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(SLOWER * pause, LONGEST_RETRY)
 
 
 async def _ask(session: Connection, statement: str, key: int) -> bool:

@@ -18,10 +18,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from app.context import LOCAL_USER
-from app.database import UNUSABLE, Connection, DatabaseSettings, away, connect
+from app.database import AWAY, Connection, DatabaseSettings, away, connect
 from app.settings import give_up, load
 from app.store import StoreError
 from app.store_postgres import PostgresStore, storable, usable
@@ -167,7 +168,7 @@ async def connected(source: sqlite3.Connection, url: str, timeout: float) -> boo
     target = await connect(url, timeout=timeout, command_timeout=timeout)
     try:
         return await move(source, target)
-    except UNUSABLE as error:
+    except (*AWAY, asyncpg.PostgresError) as error:
         raise away(url, error) from None
     finally:
         # With it ends the transaction that was not committed.
@@ -180,11 +181,15 @@ def main() -> int:
     parser.add_argument("file", type=Path, help="the SQLite file, such as ../chat.db")
     parser.add_argument("--user", help="who gets the threads of a project without a sign-in")
     asked = parser.parse_args()
+    user: str | None = asked.user
+    # As the sign-in has it; a project without one has no app.auth to ask.
+    if user is not None and (not 0 < len(user) <= 255 or not user.isprintable() or user.isspace()):
+        parser.error("a user's id has 1 to 255 visible characters")
     settings = load(DatabaseSettings)
     url, timeout = settings.database_url.get_secret_value(), settings.database_timeout
     try:
         usable(PostgresStore(url, timeout=timeout))
-        with closing(opened(asked.file, asked.user)) as source:
+        with closing(opened(asked.file, user)) as source:
             return 0 if asyncio.run(connected(source, url, timeout)) else 1
     except KeyboardInterrupt:
         print("Stopped. Run it again, and it goes on.", file=sys.stderr)

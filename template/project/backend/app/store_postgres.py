@@ -10,7 +10,7 @@ from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMeta
 from pydantic import TypeAdapter
 
 from app.context import RequestContext
-from app.database import AWAY, UNUSABLE, Connection, Pool, away, place
+from app.database import AWAY, OTHER_SCHEMA, UNUSABLE, Connection, Pool, away, place
 from app.schema import wrong_schema
 from app.settings import give_up
 from app.store import (
@@ -224,7 +224,11 @@ class PostgresStore(BaseStore):
         pool = await self._opened()
         try:
             async with pool.acquire(timeout=self._timeout) as connection:
-                return await connection.fetch(statement, *map(storable, ids), *values)
+                try:
+                    return await connection.fetch(statement, *map(storable, ids), *values)
+                except OTHER_SCHEMA:
+                    await _check(connection, self._url)
+                    raise
         except AWAY as error:
             raise away(self._url, error) from error
 

@@ -101,6 +101,17 @@ def test_without_redis_the_chat_goes_on_and_the_log_says_it_once(
 
 
 @pytest.mark.parametrize(
+    "url", ["redis://redis", "redis://user:secret@localhost/1", "rediss://cache.example.com/0"]
+)
+def test_the_url_of_redis_needs_no_port(
+    url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RATE_LIMIT_STORAGE", url)
+    storage = load(LimitSettings).rate_limit_storage.get_secret_value()
+    Limits(rate="20/minute", storage=storage, streams=1)
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("RATE_LIMIT", "twenty"),
