@@ -47,11 +47,6 @@ KEY = "sk-test-4f1c2a"
 MARKER = "org-RAWPROVIDERWORDS"
 TIMEOUT = 10
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*ReadOnly. qualifier:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Accessing the:DeprecationWarning:litellm"),
-]
-
 BERLIN = ToolCall("current_time", {"time_zone": "Europe/Berlin"})
 TOKYO = ToolCall("current_time", {"time_zone": "Asia/Tokyo"})
 PARAMETERS = {"type": "object", "properties": {"time_zone": {"type": "string"}}}
