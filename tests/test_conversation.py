@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from agents import function_tool
 
 from tests.backend import text_of
 from tests.matrix import STORES
@@ -282,3 +283,27 @@ def test_a_refusal_is_an_answer(provider: str, standin: StandIn, tmp_path: Path)
         assert (turn.errors, turn.ghosts, turn.text) == ([], [], "I cannot help with that.")
         assert backend.texts(turn.thread)[1] == ("assistant", "I cannot help with that.")
         assert backend.say("Something good, then.", turn.thread).text == "Gladly."
+
+
+def test_a_long_output_of_a_tool_does_not_crowd_out_the_conversation(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(ToolCall("read", {})), Answer(Text("It is long.")))
+    with talking_to(standin, tmp_path) as backend:
+
+        @function_tool
+        async def read() -> str:
+            """Read the book."""
+            return "Once upon a time " + "and then " * 50_000
+
+        backend.main.server.agent = backend.main.server.agent.clone(tools=[read])
+        thread = backend.say("Read the book, which is my mother's.").thread
+        backend.say("Whose book is it?", thread)
+    # The tool's own turn is told all of it, the next one how it begins.
+    whole, begun = (
+        next(said for who, said in request.turns if who == "tool_output")
+        for request in standin.requests[1:]
+    )
+    assert len(whole) > 450_000
+    assert begun == whole[:7999] + "…"
+    assert ("user", "Read the book, which is my mother's.") in standin.requests[-1].turns

@@ -26,6 +26,8 @@ CHARACTERS_PER_TOKEN = 4
 """A rule of thumb that errs on the safe side for English; a budget needs no more."""
 WIDGET_CHARACTERS = 1000
 """How much of a widget's text the model is told."""
+OUTPUT_CHARACTERS = 8000
+"""How much of a tool's output it is told again in later turns, lest it crowds out the rest."""
 
 
 class Converter(ThreadItemConverter):
@@ -149,11 +151,24 @@ async def model_input(
     budget = tokens * CHARACTERS_PER_TOKEN
     for turn in reversed(by_user_message(newest)):
         converted = await converter.to_agent_input(turn)
+        if turns:
+            converted = [shortened(item) for item in converted]
         budget -= len(json.dumps(converted, ensure_ascii=False, default=str))
         if turns and budget < 0:
             break
         turns.append(converted)
     return [item for turn in reversed(turns) for item in turn]
+
+
+def shortened(item: Any) -> Any:
+    """The item; a tool's output without what is beyond OUTPUT_CHARACTERS."""
+    match item:
+        case {"type": "function_call_output", "output": str(output)} if (
+            len(output) > OUTPUT_CHARACTERS
+        ):
+            return item | {"output": output[: OUTPUT_CHARACTERS - 1] + "…"}
+        case _:
+            return item
 
 
 async def newest_items(

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, TypeVar, cast
 
@@ -221,6 +221,12 @@ class ProtocolServer(ChatKitServer[RequestContext]):
             message=context.signed("Something went wrong on the server."), allow_retry=True
         )
         begun: set[str] = set()
+
+        def taken_back() -> Iterator[bytes]:
+            """What the client has, but the store never got."""
+            while begun:
+                yield self._sent(ThreadItemRemovedEvent(item_id=begun.pop()))
+
         try:
             async with aclosing(events):
                 async for event in events:
@@ -231,9 +237,8 @@ class ProtocolServer(ChatKitServer[RequestContext]):
                         # ChatKit has caught and logged it, without the request's id.
                         log.error("request %s: the turn failed, see above", context.request_id)
                         event = failed
-                        for item_id in begun:
-                            # The client has it, but the store never got it.
-                            yield self._sent(ThreadItemRemovedEvent(item_id=item_id))
+                        for chunk in taken_back():
+                            yield chunk
                     match event:
                         case ThreadItemAddedEvent(item=item):
                             begun.add(item.id)
@@ -252,8 +257,8 @@ class ProtocolServer(ChatKitServer[RequestContext]):
             failed = ErrorEvent(message=context.signed("This conversation was deleted."))
         except Exception:
             log.exception("request %s: the turn failed", context.request_id)
-        for item_id in begun:
-            yield self._sent(ThreadItemRemovedEvent(item_id=item_id))
+        for chunk in taken_back():
+            yield chunk
         yield self._sent(failed)
 
     def _sent(self, event: ThreadStreamEvent) -> bytes:
