@@ -682,7 +682,7 @@ def test_more_requests_than_connections_wait_their_turn(postgres_url: str) -> No
         admin = await asyncpg.connect(url)
         count: int = await admin.fetchval(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND pid <> pg_backend_pid()"
+            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
         )
         await admin.close()
         return count
