@@ -197,12 +197,11 @@ def test_a_server_told_to_end_ends_its_answers_and_keeps_what_was_said(
         assert items[1]["content"][0]["text"].startswith("word0 word1")
 
 
-@pytest.mark.parametrize("level", [1, 2])
-def test_a_wrong_log_level_is_one_line(level: int) -> None:
+@pytest.mark.parametrize(("level", "wrong"), [(1, "trace"), (2, " info")])
+def test_a_wrong_log_level_is_one_line(level: int, wrong: str) -> None:
     project = render(level=level, store="memory")
-    for wrong in ("trace", " info"):
-        [line] = failed_start(project, {"LOG_LEVEL": wrong}).splitlines()
-        assert line.startswith("Cannot start: LOG_LEVEL must be DEBUG, INFO,")
+    [line] = failed_start(project, {"LOG_LEVEL": wrong}).splitlines()
+    assert line.startswith("Cannot start: LOG_LEVEL must be DEBUG, INFO,")
 
 
 def test_nothing_is_sent_to_other_hosts_and_no_line_is_logged_twice(
