@@ -110,3 +110,21 @@ def test_leaving_when_all_is_said_stops_nothing(standin: StandIn, tmp_path: Path
         backend.settle()
         [thread] = backend.http.get("/debug/threads").json()["threads"]
         assert [item["type"] for item in thread["items"]] == ["user_message", "assistant_message"]
+
+
+def test_stop_between_a_text_and_a_tool_call_is_told_to_the_model(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    call = ToolCall("current_time", {"time_zone": "Europe/Berlin"})
+    standin.answers(Answer(Text("Let me look."), call, Silence(20)), Answer(Text("Here.")))
+    with talking_to(standin, tmp_path, "openai") as backend:
+        thread = ""
+        with backend.stream(*message("What time is it?")) as response:
+            for event in sse(response):
+                if event["type"] == "thread.created":
+                    thread = event["thread"]["id"]
+                if "Let me look." in str(event) and event["type"] == "thread.item.done":
+                    break
+        backend.settle()
+        assert backend.say("And now?", thread).text == "Here."
+    assert any("stopped the answer" in said for _, said in standin.requests[-1].turns)

@@ -43,7 +43,7 @@ with the_template():
     from app.store import BaseStore, StoreError
     from app.store_memory import MemoryStore
     from app.store_postgres import PostgresStore
-    from app.store_sqlite import DatabaseUrl, SQLiteStore
+    from app.store_sqlite import DatabaseUrl, SQLiteStore, usable
 
 
 class TestMemory(StoreContract):
@@ -521,3 +521,21 @@ def test_a_killed_process_loses_nothing_that_was_saved(file: Path) -> None:
 def test_a_process_that_closes_nothing_ends_nevertheless(file: Path) -> None:
     """aiosqlite's thread would keep it: when this passes without the mend, take the mend out."""
     assert exit_code(start_writer(file, "one")) == 0
+
+
+def test_a_file_that_can_only_be_read_is_refused_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "chat.db"
+    usable(str(file))
+    real = sqlite3.connect
+    # Root may write to every file, so that SQLite has to be told. Its other files are there as long
+    # as somebody has this one open.
+    with closing(real(file)) as other:
+        other.execute("SELECT * FROM threads").fetchall()
+        monkeypatch.setattr(
+            sqlite3, "connect", lambda path, **more: real(f"file:{path}?mode=ro", uri=True, **more)
+        )
+        with pytest.raises(SystemExit):
+            usable(str(file))
+    assert "readonly database" in capsys.readouterr().err
