@@ -84,6 +84,27 @@ def test_two_tools_at_once_are_answered_and_remembered_on_the_next_turn(
 
 
 @pytest.mark.parametrize("provider", REMOTE)
+def test_a_tool_that_the_model_invents_does_not_end_the_turn(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    weather = ToolCall("weather", {"city": "Berlin"})
+    standin.answers(
+        Answer(Text("Let me look."), weather), Answer(Text("I cannot tell.")), Answer(Text("No."))
+    )
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("What is the weather in Berlin?")
+        assert turn.answers == ["Let me look.", "I cannot tell."]
+        assert not turn.errors
+        assert not turn.ghosts
+        assert backend.say("Really?", turn.thread).text == "No."
+    for request in standin.requests[1:]:
+        [called] = [what for role, what in request.turns if role == "tool_call"]
+        [output] = [what for role, what in request.turns if role == "tool_output"]
+        assert str(weather) in str(called)
+        assert "not found" in str(output)
+
+
+@pytest.mark.parametrize("provider", REMOTE)
 def test_two_thoughts_of_one_turn_are_not_glued_together(
     provider: str, standin: StandIn, tmp_path: Path
 ) -> None:

@@ -320,6 +320,20 @@ def test_another_site_gets_nothing(backend: Backend) -> None:
     )
     assert local.headers["access-control-allow-origin"] == "http://localhost:5173"
     assert "access-control-allow-credentials" not in local.headers
+    answered = backend.http.post("/chatkit", json={}, headers={"Origin": "http://localhost:5173"})
+    exposed = answered.headers["access-control-expose-headers"].split(", ")
+    assert set(exposed) == {"Retry-After", "X-Request-ID"}
+
+
+def test_an_allowed_origin_is_the_same_however_it_is_written(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    listed = "https://Shop.Example/, https://other.example"
+    with talking_to(standin, tmp_path, ALLOWED_ORIGINS=listed) as backend:
+        for origin in ("https://shop.example", "https://other.example"):
+            answered = backend.http.post("/chatkit", json={}, headers={"Origin": origin})
+            assert answered.status_code == 400
+            assert answered.headers["access-control-allow-origin"] == origin
 
 
 def test_debug_threads_shows_what_is_stored_and_only_with_debug(

@@ -117,3 +117,19 @@ def test_a_database_that_lost_its_tables_is_told_and_used_again_with_new_ones(
     assert chat.http.get("/ready").status_code == 200
     assert chat.post("threads.list").json()["data"] == []
     chat.say("Hello")
+
+
+def test_a_database_that_can_only_be_read_is_not_ready(chat: Chat, postgres: LocalPostgres) -> None:
+    chat.say("Hello")
+    assert chat.http.get("/ready").status_code == 200
+    execute(postgres.url, "ALTER DATABASE postgres SET default_transaction_read_only = on")
+    execute(
+        postgres.url,
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+    )
+    ready = chat.http.get("/ready")
+    told = "database: read only sql transaction"
+    assert (ready.status_code, ready.json()["cause"]) == (503, told)
+    writable = f"{postgres.url}?default_transaction_read_only=off"
+    execute(writable, "ALTER DATABASE postgres RESET default_transaction_read_only")

@@ -245,9 +245,10 @@ def test_where_users_sign_in_one_has_to_be_named(
     move: Move, file: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(move_from_sqlite, "find_spec", lambda name: name == "app.auth")
-    ended = move(file)
-    assert (ended.code, ended.out) == (2, "")
-    assert "Say with --user who gets them." in ended.err
+    for user in ((), ("--user", "local")):
+        ended = move(file, *user)
+        assert (ended.code, ended.out) == (2, "")
+        assert "Say with --user who gets them." in ended.err
     assert rows(postgres_url) == [[], [], []]
     assert move(file, "--user", "eve").code == 0
     assert execute(postgres_url, "SELECT id FROM threads WHERE owner = 'eve'")[0][0] == "thr_local"

@@ -88,7 +88,7 @@ def opened(path: Path, user: str | None) -> sqlite3.Connection:
         give_up(f"{path} is of version {version}; this program moves version {SCHEMA_VERSION}.")
     local = source.execute("SELECT 1 FROM threads WHERE owner = ?", [LOCAL_USER]).fetchone()
     # Only a project with a sign-in has that module.
-    if local and not user and find_spec("app.auth"):
+    if local and user in (None, LOCAL_USER) and find_spec("app.auth"):
         give_up(f"{path} has threads of nobody who can sign in. Say with --user who gets them.")
     source.create_function("storable", 1, storable)
     source.create_function(

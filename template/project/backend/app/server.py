@@ -114,7 +114,12 @@ class AgentServer(TurnServer):
             context=run_context,
             max_turns=self.settings.max_turns,
             error_handlers=RunErrorHandlers(model_refusal=refusal),
-            run_config=RunConfig(model=model, model_settings=self.model.settings),
+            run_config=RunConfig(
+                model=model,
+                model_settings=self.model.settings,
+                # A model may invent a tool. Told so, it finds another way.
+                tool_not_found_behavior="return_error_to_model",
+            ),
         )
         async for event in stream_run(
             run,
