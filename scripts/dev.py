@@ -36,8 +36,8 @@ def test(args: Sequence[str]) -> int:
     parser.add_argument("--copier", choices=["tested", "lowest", "newest"], default="tested")
     options, args = parser.parse_known_args(args)
     prepare_all(options.copier)
-    # One process more than cores: many tests wait.
-    return run_tests((os.cpu_count() or 1) + 1, *args)
+    # More processes than cores: many tests wait.
+    return run_tests((os.cpu_count() or 1) + 2, *args)
 
 
 def matrix(args: Sequence[str]) -> int:

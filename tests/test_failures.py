@@ -4,12 +4,13 @@ import asyncio
 import gc
 import importlib
 import logging
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from agents import RunContextWrapper, function_tool
-from chatkit.types import CustomTask, Workflow
+from chatkit.types import CustomTask, TaskItem, ThreadItemAddedEvent, Workflow
 
 from tests.backend import Turn
 from tests.providers import KEY, REMOTE, talking_to
@@ -301,6 +302,32 @@ def test_a_workflow_that_another_one_replaces_is_ended(standin: StandIn, tmp_pat
         assert (turn.errors, turn.ghosts) == ([], [])
         kinds = [item["type"] for item in backend.items(turn.thread)]
         assert kinds.count("workflow") == 2
+
+
+def test_an_item_of_any_kind_that_a_tool_leaves_open_is_taken_back(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(ToolCall("look", {})), Answer(Text("Not found.")))
+    with talking_to(standin, tmp_path) as backend:
+
+        @function_tool
+        async def look(context: RunContextWrapper[Any]) -> str:
+            """Look."""
+            turn = context.context
+            task = TaskItem(
+                id=turn.generate_id("task"),
+                thread_id=turn.thread.id,
+                created_at=datetime.now(),
+                task=CustomTask(title="Looking"),
+            )
+            await turn.stream(ThreadItemAddedEvent(item=task))
+            raise RuntimeError
+
+        agent = backend.main.server.agent
+        backend.main.server.agent = agent.clone(tools=[look])
+        turn = backend.say("Look for it.")
+        assert (turn.text, turn.errors, turn.ghosts) == ("Not found.", [], [])
+        assert len(turn.removed) == 1
 
 
 def test_a_provider_that_gives_every_call_the_same_id_is_understood(

@@ -11,6 +11,7 @@ import pytest
 from tests.backend import Backend, message
 from tests.matrix import SIGN_INS, STORES
 from tests.providers import production
+from tests.show import Files
 from tests.standins import Answer, StandIn, Text, ToolCall
 
 Request = tuple[str, dict[str, Any]]
@@ -25,12 +26,15 @@ class Two:
         self.adas, self.bobs = self.conversation(ada), self.conversation(bob)
 
     def conversation(self, user: httpx.Client) -> dict[str, str]:
-        """The ids of a new thread and of its items, by their types."""
+        """The ids of a new thread, of its items, by their types, and of an attachment."""
+        file = {"name": "a.txt", "size": 1, "mime_type": "text/plain"}
+        attachment = self.post(user, ("attachments.create", file)).json()["id"]
         kind, params = message("What is for lunch?")
         assert self.post(user, (kind, params)).status_code == 200
         thread = self.post(user, ("threads.list", {})).json()["data"][0]["id"]
         listed = self.post(user, ("items.list", {"thread_id": thread})).json()["data"]
-        return {"thread": thread, **{item["type"]: item["id"] for item in listed}}
+        items = {item["type"]: item["id"] for item in listed}
+        return {"thread": thread, "attachment": attachment, **items}
 
     def post(self, user: httpx.Client, request: Request) -> httpx.Response:
         kind, params = request
@@ -50,6 +54,8 @@ def two(request: pytest.FixtureRequest, standin: StandIn, tmp_path: Path) -> Ite
         backend.client(users.headers("ada")) as ada,
         backend.client(users.headers("bob")) as bob,
     ):
+        store = backend.main.server.store
+        backend.main.server.attachment_store = Files(store, lambda: backend.url)
         yield Two(backend, ada, bob)
 
 
@@ -58,11 +64,11 @@ def unknown(like: str) -> str:
     return f"{like.partition('_')[0]}_{uuid.uuid4().hex}"
 
 
-def every_operation(thread: str, user_message: str, widget: str, cursor: str) -> list[Request]:
+def every_operation(thread: str, user_message: str, widget: str, attachment: str) -> list[Request]:
     """Each operation that takes an id, with these."""
     _, say = message("Hello", thread)
     _, create = message("Hello")
-    create["input"]["attachments"] = [cursor]
+    create["input"]["attachments"] = [attachment]
     action = {"type": "lunch.choose", "payload": {"dish": "ramen"}}
     return [
         ("threads.get_by_id", {"thread_id": thread}),
@@ -82,7 +88,7 @@ def every_operation(thread: str, user_message: str, widget: str, cursor: str) ->
         ("items.list", {"thread_id": thread}),
         ("items.list", {"thread_id": thread, "after": user_message}),
         ("items.feedback", {"thread_id": thread, "item_ids": [widget], "kind": "negative"}),
-        ("attachments.delete", {"attachment_id": cursor}),
+        ("attachments.delete", {"attachment_id": attachment}),
     ]
 
 
@@ -98,20 +104,19 @@ def said(response: httpx.Response) -> tuple[int, Any]:
 def test_what_is_another_user_s_is_what_does_not_exist(two: Two) -> None:
     ada = two.adas
     before = two.post(two.ada, ("threads.get_by_id", {"thread_id": ada["thread"]})).json()
-    theirs = every_operation(ada["thread"], ada["user_message"], ada["widget"], "atc_1")
-    nobodys = every_operation(
-        unknown(ada["thread"]), unknown(ada["user_message"]), unknown(ada["widget"]), "atc_1"
-    )
+    ids = [ada[name] for name in ("thread", "user_message", "widget", "attachment")]
+    theirs, nobodys = every_operation(*ids), every_operation(*map(unknown, ids))
     for one, other in zip(theirs, nobodys, strict=True):
         response = two.post(two.bob, one)
         assert said(response) == said(two.post(two.bob, other)), one
-        # This backend takes no attachments, whose ever they are.
-        expected = 400 if one[0] == "attachments.delete" else 404
-        assert response.status_code == expected, (one, response.text)
+        assert response.status_code == 404, (one, response.text)
         for secret in (ada["thread"], ada["widget"], "lunch"):
             assert secret not in response.text
     after = two.post(two.ada, ("threads.get_by_id", {"thread_id": ada["thread"]})).json()
     assert after == before
+    assert two.backend.main.server.attachment_store.deleted == []
+    own = ("attachments.delete", {"attachment_id": ada["attachment"]})
+    assert two.post(two.ada, own).status_code == 200
     shown = two.bob.get("/debug/threads").text
     assert ada["thread"] not in shown and two.bobs["thread"] in shown
 

@@ -142,12 +142,8 @@ BY_PROVIDER = {
     "openai": LITELLM | {"backend/app/model_openai.py"},
     "anthropic": LITELLM,
     "azure": LITELLM,
-    "local": LITELLM | {"backend/app/model_local.py", "backend/app/model_chat.py"},
-    "embedded": {
-        "backend/app/model_embedded.py",
-        "backend/app/model_chat.py",
-        "backend/app/toy.py",
-    },
+    "local": LITELLM | {"backend/app/model_local.py"},
+    "embedded": {"backend/app/model_embedded.py", "backend/app/toy.py"},
 }
 
 BY_STORE = {

@@ -859,6 +859,9 @@ def test_the_page_lets_nothing_in_and_stays_small(show: Backend) -> None:
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy and "http" not in policy
+    for path, name in (("/", "index.html"), ("/official", "official.html")):
+        headers = show.http.get(path).headers, show.http.get(f"/page/{name}").headers
+        assert len({each["content-security-policy"] for each in headers}) == 1
     folder = render(level=2, provider="local", store="memory") / "backend" / "app" / "page"
     size = 0
     for file in sorted(folder.iterdir()):

@@ -157,18 +157,19 @@ def test_a_killed_process_keeps_nothing(postgres_url: str) -> None:
 
 def test_many_threads_share_one_connection(postgres_url: str) -> None:
     async def use(locks: ThreadLocks) -> None:
-        inside, most = 0, 0
+        inside = 0
+        all_inside, over = asyncio.Event(), asyncio.Event()
 
         async def turn(number: int) -> None:
-            nonlocal inside, most
+            nonlocal inside
             async with locks.hold("ada", f"thr_{number}", 10):
                 inside += 1
-                most = max(most, inside)
-                await asyncio.sleep(1)
-                inside -= 1
+                if inside == 500:
+                    all_inside.set()
+                await over.wait()
 
         turns = asyncio.gather(*(turn(number) for number in range(500)))
-        await asyncio.sleep(0.9)
+        await asyncio.wait_for(all_inside.wait(), 30)
         assert await locks_held(postgres_url) == 500
         connection = await asyncpg.connect(postgres_url)
         sessions = await connection.fetchval(
@@ -176,8 +177,8 @@ def test_many_threads_share_one_connection(postgres_url: str) -> None:
         )
         await connection.close()
         assert sessions == 1
+        over.set()
         await turns
-        assert most == 500
         assert await locks_held(postgres_url) == 0
 
     run(use, postgres_url)

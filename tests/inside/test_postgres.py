@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from store_samples import ADA, BOB, a_file, a_thread, all_items, an_item, filled
 from app import schema
 from app.database import Connection, database_url, place
 from app.local_postgres import LocalPostgres
+from app.locks_postgres import ThreadLocks
 from app.store import StoreError
 from app.store_postgres import PostgresStore, storable, usable
 
@@ -479,7 +481,9 @@ def test_ready_tells_that_the_database_is_away(server: LocalPostgres, server_url
         await silent.start()
         assert await silent.not_ready() is None
         await asyncio.to_thread(server.stop)
-        assert await silent.not_ready() == "database: connection refused"
+        with pytest.raises(StoreError) as away:
+            await silent.not_ready()
+        assert away.value.cause == "connection refused"
         server.start()
         assert await silent.not_ready() is None
         await silent.close()
@@ -552,6 +556,24 @@ def test_a_server_that_becomes_read_only_is_told(own_url: str) -> None:
         assert away.value.cause == "read only sql transaction"
 
     run(use, own_url)
+
+
+def test_sessions_that_end_just_when_they_are_asked_are_told(own_url: str) -> None:
+    async def use(store: PostgresStore) -> None:
+        await store.save_thread(a_thread(), ADA)
+        told: Counter[str] = Counter()
+        # asyncpg has two ways to say it, and the second one is its defect.
+        while not told["InternalClientError"]:
+            assert sum(told.values()) < 500, told
+            await store.load_thread("thr_1", ADA)
+            await asyncio.to_thread(execute, own_url, END_SESSIONS.replace(", 5000", ""))
+            try:
+                await store.load_thread("thr_1", ADA)
+                told["nothing"] += 1
+            except StoreError as error:
+                told[type(error.__cause__).__name__] += 1
+
+    run(use, own_url, pool_size=1)
 
 
 def test_a_database_that_is_gone_is_told(own_url: str, postgres_server: str) -> None:
@@ -1017,6 +1039,30 @@ def test_a_network_that_falls_silent_ends_each_request_in_time(
         for _ in range(5):
             await store.load_thread("thr_1", ADA)
         await store.close()
+        proxy.close()
+
+    asyncio.run(use())
+
+
+def test_a_network_that_falls_silent_does_not_keep_the_server_from_its_end(
+    server: LocalPostgres, server_url: str
+) -> None:
+    parts = urlsplit(server_url)
+
+    async def use() -> None:
+        wire = Wire(parts.port or 0)
+        proxy = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
+        port = proxy.sockets[0].getsockname()[1]
+        url = server_url.replace(f":{parts.port}", f":{port}")
+        store, locks = PostgresStore(url, timeout=1), ThreadLocks(url, timeout=1)
+        await store.save_thread(a_thread(), ADA)
+        async with locks.hold("ada", "thr_1", 1):
+            pass
+        wire.open.clear()
+        began = time.monotonic()
+        await locks.close()
+        await store.close()
+        assert time.monotonic() - began < 8
         proxy.close()
 
     asyncio.run(use())

@@ -315,7 +315,7 @@ def main() -> None:
     if settings.auth_jwt_secret is None:
         give_up("AUTH_JWKS_URL is set, so only your identity provider can make tokens.")
     if not is_user_id(user):
-        parser.error("a user's id has 1 to 255 visible characters")
+        parser.error("a user's id has 1 to 255 visible characters, and is not local")
     now = int(time.time())
     claims = {"sub": user, "iat": now, "exp": now + DAY_SECONDS}
     if settings.auth_issuer:

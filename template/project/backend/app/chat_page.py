@@ -1,6 +1,8 @@
 """The chat page at /: plain files in app/page/, served under a policy that lets nothing else in."""
 
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Response
 from fastapi.responses import FileResponse, JSONResponse
@@ -37,15 +39,11 @@ def add_chat_page(app: FastAPI, name: str, server: ProtocolServer) -> None:
 
     @app.api_route("/", methods=["GET", "HEAD"])
     async def page() -> Response:
-        return FileResponse(
-            PAGE / "index.html", headers=HEADERS | {"Content-Security-Policy": POLICY}
-        )
+        return page_file("index.html")
 
     @app.api_route("/official", methods=["GET", "HEAD"])
     async def official() -> Response:
-        return FileResponse(
-            PAGE / "official.html", headers=HEADERS | {"Content-Security-Policy": OFFICIAL_POLICY}
-        )
+        return page_file("official.html")
 
     @app.get("/page/about.json")
     async def about() -> Response:
@@ -67,10 +65,19 @@ def add_chat_page(app: FastAPI, name: str, server: ProtocolServer) -> None:
     app.mount("/page", PageFiles(directory=PAGE))
 
 
+def page_file(name: str) -> Response:
+    return FileResponse(PAGE / name, headers=headers_of(name))
+
+
 class PageFiles(StaticFiles):
     """The page's scripts and styles."""
 
-    def file_response(self, *args: object, **kwargs: object) -> Response:
-        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
-        response.headers.update(HEADERS)
+    def file_response(self, full_path: str | PathLike[str], *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(full_path, *args, **kwargs)
+        response.headers.update(headers_of(Path(full_path).name))
         return response
+
+
+def headers_of(name: str) -> dict[str, str]:
+    policy = OFFICIAL_POLICY if name == "official.html" else POLICY
+    return HEADERS | {"Content-Security-Policy": policy}

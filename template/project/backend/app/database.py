@@ -59,19 +59,15 @@ AWAY = (
     OSError,
     asyncio.TimeoutError,
     asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InsufficientPrivilegeError,
-    # A standby: the one is raised by what it is asked, the other by target_session_attrs.
-    asyncpg.ReadOnlySQLTransactionError,
+    # So asyncpg takes the last words of a server that ends a session just when it is asked:
+    # https://github.com/sqlalchemy/sqlalchemy/issues/13241
+    asyncpg.InternalClientError,
+    asyncpg.PostgresError,
+    # A standby, where target_session_attrs wants another server.
     asyncpg.TargetServerAttributeNotMatched,
-    *OTHER_SCHEMA,
 )
-"""What it raises when a database that was there cannot be asked."""
-UNUSABLE = (*AWAY, asyncpg.PostgresError, ValueError, OverflowError)
+"""What it raises when a database that was there cannot be asked, or refuses what it is asked."""
+UNUSABLE = (*AWAY, ValueError, OverflowError)
 """What it raises when a database cannot be opened, the last two for a URL that cannot be."""
 
 WORD_ENDS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -99,7 +95,7 @@ def away(url: str, error: BaseException) -> StoreError:
     elif isinstance(error, asyncpg.PostgresError | asyncpg.TargetServerAttributeNotMatched):
         # InvalidCatalogNameError: invalid catalog name. The server's own words may name the user.
         cause = WORD_ENDS.sub(" ", name.removesuffix("Error"))
-    elif isinstance(error, OSError | asyncpg.InterfaceError):
+    elif isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
         cause = "it cannot be reached"
     else:
         # What Python says of a bad URL may quote a part of the password.

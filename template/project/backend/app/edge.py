@@ -2,7 +2,7 @@
 
 import re
 from ipaddress import ip_address
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
@@ -14,7 +14,7 @@ from structlog.contextvars import bind_contextvars
 
 from app.context import new_request_id
 from app.routes import problem
-from app.settings import ServerSettings
+from app.settings import ServerSettings, comma_separated
 
 # For answers that have none of their own, as the chat page and the streams do.
 HEADERS = {
@@ -27,12 +27,6 @@ PROBES = ("/health", "/ready")
 """Who asks for these knows the server by its address."""
 
 
-def _names(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    return [part.strip().lower() for part in value.split(",") if part.strip()]
-
-
 def _name(value: str) -> str:
     if re.fullmatch(r"(?a)(\*\.)?[\w-]+(\.[\w-]+)*", value):
         return value
@@ -43,7 +37,7 @@ class EdgeSettings(ServerSettings):
     """The settings of this file."""
 
     allowed_hosts: Annotated[
-        list[Annotated[str, AfterValidator(_name)]], NoDecode, BeforeValidator(_names)
+        list[Annotated[str, AfterValidator(_name)]], NoDecode, BeforeValidator(comma_separated)
     ] = Field(
         default=[],
         description="a comma-separated list of names such as chat.example.com,*.example.com",
@@ -54,9 +48,10 @@ class EdgeSettings(ServerSettings):
 
 
 def guard(app: FastAPI, settings: EdgeSettings) -> None:
-    """Put the edge around the whole of `app`. Call it when everything else has been added."""
+    """Put the edge around the whole of `app`, whatever is added to it later."""
     # Not by add_middleware: the answer to an unforeseen error would not pass through it.
-    app.middleware_stack = Edge(app.build_middleware_stack(), settings)
+    build = app.build_middleware_stack
+    app.build_middleware_stack = lambda: Edge(build(), settings)  # type: ignore[method-assign]
 
 
 class Edge:

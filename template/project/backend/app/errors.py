@@ -62,12 +62,12 @@ def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
         case openai.APIConnectionError():
             return BROKE_OFF if begun else UNREACHABLE
         case openai.APIError():
-            return BROKE_OFF if begun else refusal(status_of(error), api_key)
+            return BROKE_OFF if begun else by_status(status_of(error), api_key)
         case _:
             return BROKE_OFF if begun else UNKNOWN
 
 
-def refusal(status: int | None, api_key: str | None) -> Failure:
+def by_status(status: int | None, api_key: str | None) -> Failure:
     """What a provider's HTTP status means for the person at the chat."""
     match status:
         case 401 | 403:

@@ -91,3 +91,15 @@ class FinishedStream:
     def __getattr__(self, name: str) -> Any:
         # close, aclose, response: whatever else the Agents SDK asks the provider's stream for.
         return getattr(self._stream, name)
+
+
+class WholeAnswers(KeepsWhatCame):
+    """Mixed into a chat-completions model: an answer is whole only if the provider says so."""
+
+    async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
+        model: Any = super()
+        fetched = await model._fetch_response(*args, **kwargs)
+        if not isinstance(fetched, tuple):
+            return fetched
+        response, stream = fetched
+        return response, FinishedStream(stream)

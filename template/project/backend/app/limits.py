@@ -5,11 +5,10 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from hashlib import blake2b
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from limits import RateLimitItem, WindowStats, parse
 from limits.aio import strategies as shared_strategies
@@ -36,8 +35,6 @@ CONNECTIONS = 20
 """How many connections to Redis a worker opens at most."""
 STREAM_SECONDS = 5
 """When to try again if every stream is taken; nobody knows when one ends."""
-
-AnswerT = TypeVar("AnswerT")
 
 
 def _storage(secret: SecretStr) -> SecretStr:
@@ -84,7 +81,7 @@ class Limits:
     async def start(self) -> None:
         """Called once, before the first request."""
         if self._redis and self._rate:
-            await self._redis.seconds_left(self._rate, "start")
+            await self._redis.count(self._rate, "start")  # The log tells at once if it is away.
 
     async def close(self) -> None:
         """Called once, after the last request."""
@@ -134,7 +131,7 @@ class Limits:
 class RedisWindow:
     """Messages counted in Redis, for all workers together.
 
-    While Redis is away each method gives None at once; every RETRY_SECONDS one call tries again.
+    While Redis is away `count` gives None at once; every RETRY_SECONDS one call tries again.
     """
 
     def __init__(self, url: str) -> None:
@@ -158,23 +155,8 @@ class RedisWindow:
     async def close(self) -> None:
         await self._pool.disconnect()
 
-    async def seconds_left(self, rate: RateLimitItem, key: str) -> int | None:
-        """How long the next message has to wait."""
-        return await self._asked(partial(self._seconds_left, rate, key))
-
     async def count(self, rate: RateLimitItem, key: str) -> int | None:
         """Count a message. Zero, or if it is one too many, the seconds to wait."""
-        return await self._asked(partial(self._count, rate, key))
-
-    async def _count(self, rate: RateLimitItem, key: str) -> int:
-        if await self._window.hit(rate, key):
-            return 0
-        return await self._seconds_left(rate, key)
-
-    async def _seconds_left(self, rate: RateLimitItem, key: str) -> int:
-        return _wait(await self._window.get_window_stats(rate, key))
-
-    async def _asked(self, ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT | None:
         now = asyncio.get_running_loop().time
         away = self._retry_at is not None
         if self._retry_at is not None:
@@ -183,7 +165,7 @@ class RedisWindow:
             # Nobody else tries while this one does.
             self._retry_at = now() + RETRY_SECONDS
         try:
-            answer = await asyncio.wait_for(ask(), ANSWER_SECONDS)
+            wait = await asyncio.wait_for(self._ask(rate, key), ANSWER_SECONDS)
         except Exception as error:
             if self._retry_at is None:
                 log.warning("Redis is away, so each worker counts for itself: %r", error)
@@ -192,7 +174,12 @@ class RedisWindow:
         if away:
             self._retry_at = None
             log.warning("Redis is back: it counts for all workers again")
-        return answer
+        return wait
+
+    async def _ask(self, rate: RateLimitItem, key: str) -> int:
+        if await self._window.hit(rate, key):
+            return 0
+        return _wait(await self._window.get_window_stats(rate, key))
 
 
 def _key(user_id: str) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import blake2b
 
 from app.database import AWAY, Connection, away, connect
@@ -74,7 +74,9 @@ class ThreadLocks:
         if self._restoring is not None:
             self._restoring.cancel()
         if self._session is not None:
-            await self._session.close(timeout=self._timeout)
+            # If the server is silent, the connection is cut.
+            with suppress(*AWAY):
+                await self._session.close(timeout=self._timeout)
 
     async def _take(self, key: int) -> bool:
         if key in self._keys:

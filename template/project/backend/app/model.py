@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from abc import ABC, abstractmethod
+from dataclasses import KW_ONLY, dataclass, field
 
 from agents import Model, ModelSettings
 
@@ -17,22 +18,26 @@ class ModelUnavailable(Exception):
     """The model cannot be used; the text is a sentence for the person at the chat."""
 
 
+@dataclass(eq=False)
 class ModelSource(ABC):
     """Where the agent's model comes from. Each provider has a subclass of its own."""
 
     settings = ModelSettings()
     """How the agent asks this model."""
 
-    def __init__(
-        self, name: str, *, key_name: str | None = None, missing: str | None = None
-    ) -> None:
-        """`name` is MODEL, and `key_name` the setting of its key, for when that is refused.
+    name: str
+    """MODEL, as it is set."""
+    _: KW_ONLY
+    timeout: float = 60
+    """How long the model may be silent, in seconds."""
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    key_name: str | None = None
+    """The setting of the key, for when that is refused."""
+    missing: str | None = None
+    """A setting without which the model cannot be asked."""
 
-        `missing` names a setting without which the model cannot be asked.
-        """
-        self.name = name
-        self.key_name = key_name
-        self.missing = missing
+    def __post_init__(self) -> None:
         self._loading: asyncio.Task[Model] | None = None
 
     def start(self) -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Protocol
 
 import xllamacpp  # type: ignore[import-untyped]
-from agents import Model, ModelSettings
+from agents import Model, ModelSettings, OpenAIChatCompletionsModel
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from platformdirs import user_cache_path
 
+from app.finish import WholeAnswers
 from app.model import TIMEOUT_MARGIN, ModelSource, ModelUnavailable
-from app.model_chat import ChatCompletionsModel
 
 # The only place that serves the file to pip and its mirrors; its code and its own requirements
 # are not used. The model's home: https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct
@@ -43,14 +43,17 @@ class LlamaServer(Protocol):
     listening_address: str
 
 
+class ChatCompletionsModel(WholeAnswers, OpenAIChatCompletionsModel):
+    pass
+
+
 class EmbeddedSource(ModelSource):
     """The model, downloaded if need be, on a loopback port to which only this process has a key."""
 
     settings = ModelSettings(max_tokens=300, temperature=0.2, top_p=0.9, include_usage=True)
 
-    def __init__(self, name: str, *, timeout: float) -> None:
-        super().__init__(name)
-        self._timeout = timeout + TIMEOUT_MARGIN
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._server: LlamaServer | None = None
         self._closed = threading.Event()
 
@@ -66,7 +69,7 @@ class EmbeddedSource(ModelSource):
         client = AsyncOpenAI(
             api_key=api_key,
             base_url=base_url,
-            timeout=self._timeout,
+            timeout=self.timeout + TIMEOUT_MARGIN,
             max_retries=0,
             # A proxy of the environment cannot reach this process.
             http_client=DefaultAsyncHttpxClient(trust_env=False),

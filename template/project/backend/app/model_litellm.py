@@ -2,13 +2,14 @@
 
 import logging
 import os
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
 from agents import Model, ModelSettings
 from dotenv import load_dotenv
 
-from app.finish import FinishedStream, KeepsWhatCame
+from app.finish import WholeAnswers
 from app.model import TIMEOUT_MARGIN, ModelSource
 from app.settings import ROOT
 
@@ -50,33 +51,25 @@ def introduce_gemini(name: str) -> None:
         litellm.register_model({name: {"litellm_provider": "gemini", "mode": "chat", **abilities}})
 
 
+@dataclass(eq=False)
 class LitellmSource(ModelSource):
     """`name` as LiteLLM takes it (gemini/…, anthropic/…, azure/…), or after the prefix litellm/."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        timeout: float,
-        api_key: str | None = None,
-        base_url: str | None = None,
-        key_name: str | None = None,
-        missing: str | None = None,
-        **extra: Any,
-    ) -> None:
-        super().__init__(name, key_name=key_name, missing=missing)
-        self._api_key = api_key
-        self._base_url = base_url
+    api_version: str | None = None
+    """Azure's."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         # drop_params: a parameter that a model does not take is left out instead of raising.
         # The retries are the Retry button's: a failure is told at once.
         self.settings = ModelSettings(
             include_usage=True,
             extra_args={
                 "drop_params": True,
-                "timeout": timeout + TIMEOUT_MARGIN,
+                "timeout": self.timeout + TIMEOUT_MARGIN,
                 "max_retries": 0,
                 "num_retries": 0,
-                **extra,
+                "api_version": self.api_version,
             },
         )
 
@@ -94,18 +87,9 @@ class LitellmSource(ModelSource):
         logging.getLogger("LiteLLM").handlers.clear()
         logging.getLogger("LiteLLM").setLevel(logging.WARNING)
 
-        class FinishedLitellmModel(KeepsWhatCame, LitellmModel):
-            async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
-                fetched = await super()._fetch_response(*args, **kwargs)
-                if not isinstance(fetched, tuple):
-                    return fetched
-                response, stream = fetched
-                return response, FinishedStream(stream)
+        class WholeLitellmModel(WholeAnswers, LitellmModel):
+            pass
 
         name = self.name.removeprefix("litellm/")
         introduce_gemini(name)
-        return FinishedLitellmModel(
-            model=name,
-            base_url=self._base_url,
-            api_key=self._api_key,
-        )
+        return WholeLitellmModel(model=name, base_url=self.base_url, api_key=self.api_key)

@@ -32,33 +32,20 @@ def is_bare_thought(item: dict[str, Any]) -> bool:
 class OpenAISource(ModelSource):
     """`name` is openai/ and the model's id."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        timeout: float,
-        api_key: str | None,
-        base_url: str | None = None,
-        key_name: str | None = None,
-        missing: str | None = None,
-    ) -> None:
-        super().__init__(name, key_name=key_name, missing=missing)
-        self._model = name.removeprefix("openai/")
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._model = self.name.removeprefix("openai/")
         # OpenAI shall keep nothing. So a thought has to come whole, and to go back with the output
         # of the tool that it led to: https://github.com/openai/openai-agents-python/issues/2265
-        self.settings = ModelSettings(
-            store=False,
-            response_include=(
-                None if THOUGHTLESS.match(self._model) else ["reasoning.encrypted_content"]
-            ),
-        )
-        self._timeout = timeout + TIMEOUT_MARGIN
-        self._api_key = api_key
-        self._base_url = base_url
+        thoughts = None if THOUGHTLESS.match(self._model) else ["reasoning.encrypted_content"]
+        self.settings = ModelSettings(store=False, response_include=thoughts)
 
     def load(self) -> Model:
         # The retries are the Retry button's: a failure is told at once.
         client = AsyncOpenAI(
-            api_key=self._api_key, base_url=self._base_url, timeout=self._timeout, max_retries=0
+            api_key=self.api_key,
+            base_url=self.base_url,
+            timeout=self.timeout + TIMEOUT_MARGIN,
+            max_retries=0,
         )
         return ResponsesModel(self._model, client)

@@ -18,7 +18,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from app.context import LOCAL_USER
@@ -168,7 +167,7 @@ async def connected(source: sqlite3.Connection, url: str, timeout: float) -> boo
     target = await connect(url, timeout=timeout, command_timeout=timeout)
     try:
         return await move(source, target)
-    except (*AWAY, asyncpg.PostgresError) as error:
+    except AWAY as error:
         raise away(url, error) from None
     finally:
         # With it ends the transaction that was not committed.

@@ -1,16 +1,21 @@
 """The server of level 3: an AgentServer with sign-in, limits, tools, actions and titles."""
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import ExitStack, aclosing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
-from agents import Agent, StopAtTools, set_tracing_disabled, set_tracing_export_api_key
+from agents import (
+    Agent,
+    StopAtTools,
+    UserError,
+    set_tracing_disabled,
+    set_tracing_export_api_key,
+)
 from chatkit.actions import Action
 from chatkit.errors import CustomStreamError
 from chatkit.types import (
     ChatKitReq,
-    StreamingReq,
     SyncCustomActionResponse,
     ThreadMetadata,
     ThreadsCustomActionReq,
@@ -49,6 +54,8 @@ class TracingSettings(ServerSettings):
     @field_validator("openai_api_key")
     @classmethod
     def _needs_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if key and not key.get_secret_value().strip():
+            key = None
         if info.data.get("tracing") and not key:
             raise ValueError
         return key
@@ -101,14 +108,9 @@ class ProductionServer(AgentServer):
     async def identify(self, request: Request) -> RequestContext:
         return await self.auth.identify(request)
 
-    async def begin(
-        self, request: StreamingReq, context: RequestContext
-    ) -> AsyncGenerator[bytes, None]:
-        with ExitStack() as held:
-            held.enter_context(self.limits.stream(context.user_id))
-            await self.limits.message(context.user_id)
-            stream = await super().begin(request, context)
-            return holding(held.pop_all(), stream)
+    async def admit(self, context: RequestContext, held: AsyncExitStack) -> None:
+        held.enter_context(self.limits.stream(context.user_id))
+        await self.limits.message(context.user_id)
 
     async def respond(
         self,
@@ -171,22 +173,17 @@ class ProductionServer(AgentServer):
 
 
 def with_tools(agent: Agent[Any]) -> Agent[Any]:
-    """The agent with the tools of tools.py; client tools that it has already stay such."""
+    """The agent with the tools of tools.py; client tools that it has already stay such.
+
+    Raises UserError where the agent's runs end at tools in another way.
+    """
     stops = agent.tool_use_behavior
-    names = list(stops["stop_at_tool_names"]) if isinstance(stops, dict) else []
+    names = [tool.name for tool in tools.CLIENT_TOOLS]
+    if isinstance(stops, dict):
+        names += stops["stop_at_tool_names"]
+    elif stops != "run_llm_again":
+        raise UserError("agent.py: client tools need a tool_use_behavior of StopAtTools.")
     return agent.clone(
         tools=[*agent.tools, *tools.TOOLS],
-        tool_use_behavior=StopAtTools(
-            stop_at_tool_names=[*names, *(tool.name for tool in tools.CLIENT_TOOLS)]
-        ),
+        tool_use_behavior=StopAtTools(stop_at_tool_names=names),
     )
-
-
-async def holding(
-    held: ExitStack, stream: AsyncGenerator[bytes, None]
-) -> AsyncGenerator[bytes, None]:
-    """The stream, at whose end, however it comes, what is held is let go."""
-    with held:
-        async with aclosing(stream):
-            async for chunk in stream:
-                yield chunk

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, TypeVar, cast
 
@@ -17,10 +17,12 @@ from chatkit.types import (
     FeedbackKind,
     HiddenContextItem,
     InputTranscribeReq,
+    ItemsFeedbackReq,
     NonStreamingReq,
     SDKHiddenContextItem,
     StreamingReq,
     StructuredInputItem,
+    ThreadItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemRemovedEvent,
@@ -72,6 +74,8 @@ HIDDEN = (HiddenContextItem, SDKHiddenContextItem)
 MOST_ITEMS = 100
 """The most items that one request may be about."""
 TITLE_LENGTH = 60
+FAILED = "Something went wrong on the server."
+DELETED = "This conversation was deleted."
 AWAY = "The conversations cannot be reached now. Try again in a moment."
 
 
@@ -105,17 +109,13 @@ class ProtocolServer(ChatKitServer[RequestContext]):
         """What the person at the chat should know before the first message, or None."""
         return None
 
-    def __init__(self, store: BaseStore) -> None:
-        super().__init__(store)
-        self._open_store, self._close_store = store.open, store.close
-
     async def start(self) -> None:
         """Called once, before the first request."""
-        await self._open_store()
+        await self.store.open()
 
     async def close(self) -> None:
         """Called once, after the last request."""
-        await self._close_store()
+        await self.store.close()
 
     async def identify(self, request: Request) -> RequestContext:
         """Who asks. There is no sign-in at this level: override it to have one.
@@ -125,15 +125,11 @@ class ProtocolServer(ChatKitServer[RequestContext]):
         return RequestContext(request_id=request.state.request_id)
 
     async def not_ready(self) -> str | None:
-        """What keeps this server from answering, named by its part, or None."""
+        """What keeps this server from answering, named by its part, or None. Raises StoreError."""
         nobody = RequestContext()
-        try:
-            await self.store.load_threads(1, None, "desc", nobody)
-            # It writes nothing, but needs a database that can be written to.
-            await self.store.delete_thread("", nobody)
-        except StoreError as error:
-            log.error("not ready: %s", error)
-            return f"database: {error.cause}"
+        await self.store.load_threads(1, None, "desc", nobody)
+        # It writes nothing, but needs a database that can be written to.
+        await self.store.delete_thread("", nobody)
         return None
 
     async def process(
@@ -171,10 +167,8 @@ class ProtocolServer(ChatKitServer[RequestContext]):
         kind = type(request)
         if kind in OPTIONAL and not self.has(OPTIONAL[kind][0]):
             raise Refused(OPTIONAL[kind][1])
-        item_ids = item_ids_of(request)
-        if len(item_ids) > MOST_ITEMS:
-            raise Refused(f"params.item_ids: at most {MOST_ITEMS} items.")
-        for item_id in item_ids:
+        item: ThreadItem | None = None
+        if (item_id := getattr(request.params, "item_id", None)) is not None:
             item = await self.store.load_item(str(thread_id_of(request)), item_id, context)
             if kind in ABOUT and not isinstance(item, ABOUT[kind][0]):
                 raise Refused(f"params.item_id: this item is not {ABOUT[kind][1]}.")
@@ -187,25 +181,33 @@ class ProtocolServer(ChatKitServer[RequestContext]):
                     await self.store.load_attachment(attachment_id, context)
             case AttachmentsCreateReq() | AttachmentsDeleteReq() if self.attachment_store is None:
                 raise Refused("This server takes no attachments.")
+            case AttachmentsDeleteReq(params=params):
+                await self.store.load_attachment(params.attachment_id, context)
             case ThreadsUpdateReq():
                 request.params.title = request.params.title.strip()
                 if not request.params.title:
                     raise Refused("params.title: a title needs at least one character.")
-            case ThreadsAddStructuredInputReq(params=params):
-                question = await self.store.load_item(params.thread_id, params.item_id, context)
-                if isinstance(question, StructuredInputItem) and question.status != "pending":
+            case ItemsFeedbackReq() if len(request.params.item_ids) > MOST_ITEMS:
+                raise Refused(f"params.item_ids: at most {MOST_ITEMS} items.")
+            case ThreadsAddStructuredInputReq():
+                if isinstance(item, StructuredInputItem) and item.status != "pending":
                     raise Refused("This question has been answered already.", 409)
-            case ThreadsAddClientToolOutputReq(params=params):
-                newest = await self.store.load_thread_items(
-                    params.thread_id, None, 1, "desc", context
-                )
-                match newest.data:
-                    case [ClientToolCallItem(status="pending")]:
-                        pass
-                    case _:
-                        raise Refused("No client tool call is waiting for an output.", 409)
+            case ThreadsAddClientToolOutputReq():
+                if await self.waiting_call(request.params.thread_id, context) is None:
+                    raise Refused("No client tool call is waiting for an output.", 409)
             case _:
                 pass
+
+    async def waiting_call(
+        self, thread_id: str, context: RequestContext
+    ) -> ClientToolCallItem | None:
+        """The call that waits for the client's output: it can only be answered while newest."""
+        newest = await self.store.load_thread_items(thread_id, None, 1, "desc", context)
+        match newest.data:
+            case [ClientToolCallItem(status="pending") as call]:
+                return call
+            case _:
+                return None
 
     async def add_feedback(
         self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
@@ -220,29 +222,20 @@ class ProtocolServer(ChatKitServer[RequestContext]):
         self, events: AsyncGenerator[ThreadStreamEvent, None], context: RequestContext
     ) -> AsyncGenerator[bytes, None]:
         """The events as they are sent. A failure that nobody foresaw ends them with a sentence."""
-        failed = ErrorEvent(
-            message=context.signed("Something went wrong on the server."), allow_retry=True
-        )
+        failed: str | None = None
         begun: set[str] = set()
-
-        def taken_back() -> Iterator[bytes]:
-            """What the client has, but the store never got."""
-            while begun:
-                yield self._sent(ThreadItemRemovedEvent(item_id=begun.pop()))
-
         try:
             async with aclosing(events):
                 async for event in events:
                     # ChatKit holds back the hidden items that are done, but no others.
                     if isinstance(vars(event).get("item"), HIDDEN):
                         continue
-                    if isinstance(event, ErrorEvent) and event.message is None:
-                        # ChatKit has caught and logged it, without the request's id.
-                        log.error("request %s: the turn failed, see above", context.request_id)
-                        event = failed
-                        for chunk in taken_back():
-                            yield chunk
                     match event:
+                        case ErrorEvent(message=None):
+                            # ChatKit has caught and logged it, without the request's id.
+                            log.error("request %s: the turn failed, see above", context.request_id)
+                            failed = FAILED
+                            continue
                         case ThreadItemAddedEvent(item=item):
                             begun.add(item.id)
                         case ThreadItemDoneEvent(item=item):
@@ -252,17 +245,20 @@ class ProtocolServer(ChatKitServer[RequestContext]):
                         case _:
                             pass
                     yield self._sent(event)
-            return
         except StoreError as error:
             log.error("request %s: %s", context.request_id, error)
-            failed = ErrorEvent(message=context.signed(AWAY), allow_retry=True)
+            failed = AWAY
         except NotFoundError:
-            failed = ErrorEvent(message=context.signed("This conversation was deleted."))
+            failed = DELETED
         except Exception:
             log.exception("request %s: the turn failed", context.request_id)
-        for chunk in taken_back():
-            yield chunk
-        yield self._sent(failed)
+            failed = FAILED
+        if failed is not None:
+            # What the client has, but the store never got.
+            for item_id in begun:
+                yield self._sent(ThreadItemRemovedEvent(item_id=item_id))
+            retry = failed != DELETED
+            yield self._sent(ErrorEvent(message=context.signed(failed), allow_retry=retry))
 
     def _sent(self, event: ThreadStreamEvent) -> bytes:
         return b"data: " + self._serialize(event) + b"\n\n"
@@ -308,13 +304,6 @@ def thread_id_of(request: ChatKitReq) -> str | None:
     """The thread that a request is about; one that makes a thread has none."""
     thread_id: str | None = getattr(request.params, "thread_id", None)
     return thread_id
-
-
-def item_ids_of(request: ChatKitReq) -> list[str]:
-    """The items that a request is about."""
-    item_id: str | None = getattr(request.params, "item_id", None)
-    item_ids: list[str] = getattr(request.params, "item_ids", [])
-    return item_ids if item_id is None else [item_id]
 
 
 def with_offset(obj: ModelT) -> ModelT:

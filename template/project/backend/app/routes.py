@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.context import new_request_id
 from app.debug import stored_threads
-from app.protocol import AWAY, ProtocolServer, Refused
+from app.protocol import AWAY, FAILED, ProtocolServer, Refused
 from app.settings import ServerSettings
 from app.store import StoreError
 
@@ -60,7 +60,12 @@ def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> F
 
     @app.api_route("/ready", methods=["GET", "HEAD"])
     async def ready() -> Response:
-        if cause := await server.not_ready():
+        try:
+            cause = await server.not_ready()
+        except StoreError as error:
+            log.error("not ready: %s", error)
+            cause = f"database: {error.cause}"
+        if cause:
             return JSONResponse({"status": "not ready", "cause": cause}, 503)
         return JSONResponse({"status": "ready"})
 
@@ -72,12 +77,8 @@ def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> F
             context = await server.identify(request)
             return JSONResponse(await stored_threads(server, context))
 
-    app.add_exception_handler(Refused, refused)
-    app.add_exception_handler(NotFoundError, not_found)
-    app.add_exception_handler(StoreError, store_away)
-    app.add_exception_handler(HTTPException, http_error)
-    app.add_exception_handler(ClientDisconnect, left)
-    app.add_exception_handler(Exception, failed)
+    for kind in (Refused, NotFoundError, StoreError, HTTPException, ClientDisconnect, Exception):
+        app.add_exception_handler(kind, failed)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
@@ -152,30 +153,21 @@ def problem(request: Request, sentence: str, status: int, **headers: str) -> Res
     return JSONResponse({"detail": sentence, "request_id": request_id}, status, headers)
 
 
-async def refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
-    return problem(request, error.sentence, error.status, **error.headers)
-
-
-async def not_found(request: Request, error: Exception) -> Response:
-    return problem(request, "There is no such thread, item or attachment.", 404)
-
-
-async def store_away(request: Request, error: Exception) -> Response:
-    log.error("request %s: %s", request.state.request_id, error)
-    return problem(request, AWAY, 503, **{"Retry-After": "5"})
-
-
-async def http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return problem(request, f"{error.detail}.", error.status_code, **(error.headers or {}))
-
-
-async def left(request: Request, error: Exception) -> Response:
-    return Response(status_code=499)  # Nobody reads it.
-
-
 async def failed(request: Request, error: Exception) -> Response:
-    # The server, which gets the error as well, logs its traceback below this line.
-    log.error("request %s failed: %s", request.state.request_id, type(error).__name__)
-    return problem(request, "Something went wrong on the server.", 500)
+    """What every error is answered with."""
+    match error:
+        case Refused():
+            return problem(request, error.sentence, error.status, **error.headers)
+        case NotFoundError():
+            return problem(request, "There is no such thread, item or attachment.", 404)
+        case StoreError():
+            log.error("request %s: %s", request.state.request_id, error)
+            return problem(request, AWAY, 503, **{"Retry-After": "5"})
+        case HTTPException():
+            return problem(request, f"{error.detail}.", error.status_code, **(error.headers or {}))
+        case ClientDisconnect():
+            return Response(status_code=499)  # Nobody reads it.
+        case _:
+            # The server, which gets the error as well, logs its traceback below this line.
+            log.error("request %s failed: %s", request.state.request_id, type(error).__name__)
+            return problem(request, FAILED, 500)

@@ -23,13 +23,15 @@ ROOT = Path(__file__).resolve().parents[2]
 """The project's folder: .env lies here, and relative database paths begin here."""
 
 
-def _origins(value: Any) -> Any:
+def comma_separated(value: Any) -> Any:
+    """A text as a list of its parts, in lower case."""
     if not isinstance(value, str):
         return value
-    return [part.strip().rstrip("/").lower() for part in value.split(",") if part.strip()]
+    return [part.strip().lower() for part in value.split(",") if part.strip()]
 
 
 def _origin(value: str) -> str:
+    value = value.rstrip("/")
     if value != "*" and (checked_url(value) != value or urlsplit(value).path or "*" in value):
         raise ValueError
     return value
@@ -44,7 +46,7 @@ def checked_url(value: str) -> str:
 
 
 Origin = Annotated[str, AfterValidator(_origin)]
-Origins = Annotated[list[Origin], NoDecode, BeforeValidator(_origins)]
+Origins = Annotated[list[Origin], NoDecode, BeforeValidator(comma_separated)]
 
 PORT_RULE = "a whole number from 1 to 65535"
 

@@ -58,6 +58,10 @@ class BaseStore(Store[RequestContext]):
     async def close(self) -> None:
         """Let go of what the store holds open."""
 
+    async def save_item(self, thread_id: str, item: ThreadItem, context: RequestContext) -> None:
+        """The same as add_thread_item: ChatKit adds some items twice, and saves others unadded."""
+        await self.add_thread_item(thread_id, item, context)
+
     @abstractmethod
     async def save_feedback(
         self, thread_id: str, item_ids: Sequence[str], kind: FeedbackKind, context: RequestContext

@@ -76,10 +76,6 @@ class MemoryStore(BaseStore):
             raise NotFoundError(f"Thread {thread_id} not found")
         items[item.id] = to_json(ITEM, item)
 
-    async def save_item(self, thread_id: str, item: ThreadItem, context: RequestContext) -> None:
-        """The same as add_thread_item: ChatKit adds some items twice, and saves others unadded."""
-        await self.add_thread_item(thread_id, item, context)
-
     async def load_item(self, thread_id: str, item_id: str, context: RequestContext) -> ThreadItem:
         """Raises NotFoundError if the user's thread has no such item."""
         return _load(ITEM, self._items.get((context.user_id, thread_id), {}), item_id)

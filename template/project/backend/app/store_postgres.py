@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import asyncpg
 from chatkit.store import NotFoundError
@@ -10,7 +11,7 @@ from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMeta
 from pydantic import TypeAdapter
 
 from app.context import RequestContext
-from app.database import AWAY, OTHER_SCHEMA, UNUSABLE, Connection, Pool, away, place
+from app.database import AWAY, OTHER_SCHEMA, UNUSABLE, Pool, away, place
 from app.schema import wrong_schema
 from app.settings import give_up
 from app.store import (
@@ -31,15 +32,6 @@ THREADS = "threads WHERE owner = $1"
 ATTACHMENTS = "attachments WHERE owner = $1"
 OF_THREAD = "thread = (SELECT seq FROM threads WHERE owner = $1 AND id = $2)"
 ITEMS = f"items WHERE {OF_THREAD}"
-
-
-class _PooledConnection(Connection):
-    __slots__ = ()
-
-    def get_reset_query(self) -> str:
-        # It would cost a round trip after each statement. There is nothing to undo: what runs in
-        # the pool is one statement that commits by itself and leaves no trace in the session.
-        return ""
 
 
 class PostgresStore(BaseStore):
@@ -65,7 +57,9 @@ class PostgresStore(BaseStore):
         """Finish what is being asked, and let go of the connections."""
         pool, self._pool = self._pool, None
         if pool is not None:
-            await pool.close()
+            # A server that is silent must not keep the rest of the program from its end.
+            with suppress(*AWAY):
+                await pool.close()
 
     async def load_thread(self, thread_id: str, context: RequestContext) -> ThreadMetadata:
         """Raises NotFoundError if the user has no such thread."""
@@ -119,10 +113,6 @@ class PostgresStore(BaseStore):
         )
         if not written:
             raise NotFoundError(f"Thread {thread_id} not found")
-
-    async def save_item(self, thread_id: str, item: ThreadItem, context: RequestContext) -> None:
-        """The same as add_thread_item: ChatKit adds some items twice, and saves others unadded."""
-        await self.add_thread_item(thread_id, item, context)
 
     async def load_item(self, thread_id: str, item_id: str, context: RequestContext) -> ThreadItem:
         """Raises NotFoundError if the user's thread has no such item."""
@@ -248,7 +238,7 @@ class PostgresStore(BaseStore):
             timeout=self._timeout,
             # Not PostgreSQL's statement_timeout: PgBouncer refuses it, and it needs an answer.
             command_timeout=self._timeout,
-            connection_class=_PooledConnection,
+            reset=_nothing_to_undo,
         )
         try:
             async with pool.acquire(timeout=self._timeout) as connection:
@@ -275,6 +265,12 @@ def usable(store: PostgresStore) -> PostgresStore:
     except StoreError as error:
         give_up(f"DATABASE_URL: {error}")
     return store
+
+
+async def _nothing_to_undo(connection: object) -> None:
+    # asyncpg's own reset would cost a round trip after each statement. What runs in the pool is one
+    # statement that commits by itself and leaves no trace in the session.
+    ...
 
 
 def storable(text: str | None) -> str | None:

@@ -32,7 +32,6 @@ from chatkit.types import (
     ThreadItemRemovedEvent,
     ThreadItemUpdatedEvent,
     ThreadStreamEvent,
-    WidgetItem,
     WorkflowItem,
 )
 from openai.types.responses import ResponseFunctionToolCall
@@ -61,16 +60,14 @@ async def stream_run(
     """The events of a run, in which every item that is begun is also ended.
 
     When `stop` is set or the run fails, what was said is kept: an open message is done with the
-    text that came, or removed if none came; a widget that is not done is removed. A model that
+    text that came, a workflow with its tasks; whatever else is not done is removed. A model that
     says nothing for `silence` seconds is given up. An answer that the provider has cut for a
     reason, such as the model's length limit, ends with a notice. Raises CustomStreamError, with a
     sentence for the chat, for a run that failed.
     """
     source = RunSource(run, context, stop, silence)
     request = context.request_context
-    messages: dict[str, AssistantMessageItem] = {}
-    widgets: set[str] = set()
-    workflows: dict[str, WorkflowItem] = {}
+    begun: dict[str, ThreadItem] = {}
     produced: list[str] = []
     hidden: set[str] = set()
     last: ThreadItem | None = None
@@ -81,25 +78,22 @@ async def stream_run(
     try:
         async for event in events:
             match event:
-                case ThreadItemAddedEvent(item=AssistantMessageItem() as item):
-                    messages[item.id] = item.model_copy(deep=True)
+                case ThreadItemAddedEvent(item=item):
+                    # A message's text is gathered in a copy; a workflow gathers its own tasks.
+                    message = isinstance(item, AssistantMessageItem)
+                    begun[item.id] = item.model_copy(deep=True) if message else item
                     produced.append(item.id)
-                case ThreadItemAddedEvent(item=WidgetItem() as widget):
-                    widgets.add(widget.id)
-                    produced.append(widget.id)
-                case ThreadItemAddedEvent(item=WorkflowItem() as workflow):
-                    workflows[workflow.id] = workflow
                 case ThreadItemUpdatedEvent(
-                    item_id=item_id, update=AssistantMessageContentPartTextDelta() as update
-                ) if item_id in messages:
-                    add_text(messages[item_id], update)
+                    update=AssistantMessageContentPartTextDelta() as update
+                ):
+                    add_text(begun.get(event.item_id), update)
                 case ThreadItemDoneEvent(item=last):
-                    messages.pop(last.id, None)
-                    widgets.discard(last.id)
-                    workflows.pop(last.id, None)
+                    begun.pop(last.id, None)
                     produced.append(last.id)
                     if isinstance(last, HiddenContextItem):
                         hidden.add(last.id)
+                case ThreadItemRemovedEvent(item_id=item_id):
+                    begun.pop(item_id, None)
                 case _:
                     pass
             yield event
@@ -108,17 +102,16 @@ async def stream_run(
             for item_id in dict.fromkeys(produced):
                 yield ThreadItemRemovedEvent(item_id=item_id)
         else:
-            for item in messages.values():
-                if any(part.text.strip() for part in item.content):
-                    yield ThreadItemDoneEvent(item=item)
-                else:
-                    yield ThreadItemRemovedEvent(item_id=item.id)
-            for item_id in widgets:
-                yield ThreadItemRemovedEvent(item_id=item_id)
-            for workflow in workflows.values():
-                # A tool has begun another one. The last one may go on in the next turn.
-                if workflow is not context.workflow_item:
-                    yield ThreadItemDoneEvent(item=workflow)
+            for item in begun.values():
+                match item:
+                    case AssistantMessageItem() if any(part.text.strip() for part in item.content):
+                        yield ThreadItemDoneEvent(item=item)
+                    case WorkflowItem() if item is context.workflow_item:
+                        pass  # It may go on in the next turn.
+                    case WorkflowItem():
+                        yield ThreadItemDoneEvent(item=item)
+                    case _:
+                        yield ThreadItemRemovedEvent(item_id=item.id)
         if produced and isinstance(source.error, CutShort) and source.error.reason in CUT:
             yield NoticeEvent(level="warning", message=CUT[source.error.reason])
             return
@@ -126,11 +119,10 @@ async def stream_run(
             raise failed_turn(source.error, request, begun=bool(produced), api_key=api_key)
         if source.silent:
             raise told(SILENT, request)
-        ended = isinstance(last, AssistantMessageItem | ClientToolCallItem)
-        whole = ended and not messages and source.idle
         if source.stopped:
             # Whoever leaves when all has been said has not stopped anything.
-            if not whole:
+            ended = isinstance(last, AssistantMessageItem | ClientToolCallItem)
+            if not (ended and source.idle):
                 yield ThreadItemDoneEvent(item=stopped_item(context))
         elif hidden.issuperset(produced):
             raise told(EMPTY, request)
@@ -237,8 +229,7 @@ class RunSource:
                 )
                 return RunItemStreamEvent(name=event.name, item=item)
             case ToolCallOutputItem() as output:
-                call_id = call_id_of(output)
-                called = self._calls.pop(call_id, None)
+                called = self._calls.pop(str(output.call_id), None)
                 if called is not None and is_client_tool(output.agent, called.name):
                     self._client_calls.append((called, str(output.output)))
                 elif called is not None:
@@ -275,16 +266,12 @@ def is_client_tool(agent: Agent[Any], name: str) -> bool:
     return isinstance(stops, dict) and name in stops["stop_at_tool_names"]
 
 
-def call_id_of(output: ToolCallOutputItem) -> str:
-    raw: Any = output.raw_item
-    return str(raw["call_id"] if isinstance(raw, dict) else raw.call_id)
-
-
-def add_text(item: AssistantMessageItem, update: AssistantMessageContentPartTextDelta) -> None:
+def add_text(item: ThreadItem | None, update: AssistantMessageContentPartTextDelta) -> None:
     """Append a delta to the copy of a message that is kept if the message is never done."""
-    while len(item.content) <= update.content_index:
-        item.content.append(AssistantMessageContent(text=""))
-    item.content[update.content_index].text += update.delta
+    if isinstance(item, AssistantMessageItem):
+        while len(item.content) <= update.content_index:
+            item.content.append(AssistantMessageContent(text=""))
+        item.content[update.content_index].text += update.delta
 
 
 def stopped_item(context: AgentContext[RequestContext]) -> SDKHiddenContextItem:

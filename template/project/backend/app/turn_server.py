@@ -1,13 +1,12 @@
 """A ChatKitServer whose answers take time: one at a time in each thread, and stopped by leaving."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from datetime import datetime
 
 from chatkit.server import StreamingResult
 from chatkit.types import (
     ChatKitReq,
-    ClientToolCallItem,
     NonStreamingReq,
     StreamingReq,
     ThreadAddUserMessageParams,
@@ -52,92 +51,76 @@ class TurnServer(ProtocolServer):
         await super().close()
 
     async def not_ready(self) -> str | None:
-        return await super().not_ready() or await self.turns.not_ready()
+        await self.turns.check()
+        return await super().not_ready()
 
     def response(self, result: StreamingResult, context: RequestContext) -> Response:
         return self.turns.answer(result.json_events, context)
 
     async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
         match request:
-            case ThreadsUpdateReq():
-                thread_id = request.params.thread_id
-                async with self.turns.changing(thread_id, context):
+            case ThreadsUpdateReq(params=params):
+                async with self.turns.changing(params.thread_id, context):
                     answer = await super().answer(request, context)
-                    self.turns.renamed(thread_id, request.params.title)
+                    self.turns.renamed(params.thread_id, params.title)
                 return answer
-            case ThreadsDeleteReq():
-                thread_id = request.params.thread_id
-                await self.turns.begin_last(thread_id, context)
-                try:
-                    async with self.turns.changing(thread_id, context):
-                        return await super().answer(request, context)
-                finally:
-                    await self.turns.end(thread_id)
-            case ThreadsSyncCustomActionReq():
-                thread_id = request.params.thread_id
-                await self.turns.begin(thread_id, context)
-                try:
+            case ThreadsDeleteReq(params=params):
+                async with self.turns.deleting(params.thread_id, context):
                     return await super().answer(request, context)
-                finally:
-                    await self.turns.end(thread_id)
+            case ThreadsSyncCustomActionReq(params=params):
+                async with self.turns.writing(params.thread_id, context):
+                    return await super().answer(request, context)
             case _:
                 return await super().answer(request, context)
+
+    async def admit(self, context: RequestContext, held: AsyncExitStack) -> None:
+        """Raise Refused if no turn may begin. What enters `held` ends with the turn."""
 
     async def begin(
         self, request: StreamingReq, context: RequestContext
     ) -> AsyncGenerator[bytes, None]:
-        created: ThreadMetadata | None = None
-        if isinstance(request, ThreadsCreateReq):
-            await self.check(request, context)
-            # Made here, so that nothing is begun that cannot be kept.
-            created = ThreadMetadata(
-                id=self.store.generate_thread_id(context), created_at=datetime.now()
-            )
-            params = ThreadAddUserMessageParams(thread_id=created.id, input=request.params.input)
-            request = ThreadsAddUserMessageReq(params=params, metadata=request.metadata)
-        thread_id = request.params.thread_id
-        await self.turns.begin(thread_id, context)
-        try:
+        async with AsyncExitStack() as held:
+            await self.admit(context, held)
+            created: ThreadMetadata | None = None
+            if isinstance(request, ThreadsCreateReq):
+                await self.check(request, context)
+                # Made here, so that nothing is begun that cannot be kept.
+                created = ThreadMetadata(
+                    id=self.store.generate_thread_id(context), created_at=datetime.now()
+                )
+                params = ThreadAddUserMessageParams(
+                    thread_id=created.id, input=request.params.input
+                )
+                request = ThreadsAddUserMessageReq(params=params, metadata=request.metadata)
+            thread_id = request.params.thread_id
+            await held.enter_async_context(self.turns.writing(thread_id, context))
             if created is None:
                 await self.check(request, context)
             else:
                 await self.store.save_thread(created, context)
-        except BaseException:
-            await self.turns.end(thread_id)
-            raise
-        return self.encoded(self._turn(request, thread_id, created, context), context)
+            turn = self._turn(request, thread_id, created, held.pop_all(), context)
+        return self.encoded(turn, context)
 
     async def _turn(
         self,
         request: StreamingReq,
         thread_id: str,
         created: ThreadMetadata | None,
+        held: AsyncExitStack,
         context: RequestContext,
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
-        try:
+        async with held:
             if created is not None:
                 yield ThreadCreatedEvent(thread=self._to_thread_response(created))
-            elif not isinstance(request, KEEPS_CLIENT_TOOL_CALL):
-                async for event in self._close_client_tool_call(thread_id, context):
-                    yield event
-            async with aclosing(self._process_streaming_impl(request, context)) as events:
-                async for event in events:
-                    yield event
-        finally:
-            await self.turns.end(thread_id)
-
-    async def _close_client_tool_call(
-        self, thread_id: str, context: RequestContext
-    ) -> AsyncGenerator[ThreadStreamEvent, None]:
-        """End the call that still waits for the client: it can only be answered while newest."""
-        newest = await self.store.load_thread_items(thread_id, None, 1, "desc", context)
-        match newest.data:
-            case [ClientToolCallItem(status="pending") as call]:
+            elif not isinstance(request, KEEPS_CLIENT_TOOL_CALL) and (
+                call := await self.waiting_call(thread_id, context)
+            ):
                 call = call.model_copy(update={"status": "completed", "output": NOT_RUN})
                 await self.store.save_item(thread_id, call, context)
                 yield ThreadItemReplacedEvent(item=call)
-            case _:
-                pass
+            async with aclosing(self._process_streaming_impl(request, context)) as events:
+                async for event in events:
+                    yield event
 
     async def check(self, request: ChatKitReq, context: RequestContext) -> None:
         """Also what only the thread's one writer can know. The SDK does not enforce it."""

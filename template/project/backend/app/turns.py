@@ -1,12 +1,11 @@
 """The turns under way: a task of its own for each answer, and one writer for each thread."""
 
 import asyncio
-import logging
 import signal
 import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Protocol
@@ -19,9 +18,6 @@ from starlette.types import Receive, Scope, Send
 
 from app.context import RequestContext
 from app.protocol import STREAM_HEADERS, Refused
-from app.store import StoreError
-
-log = logging.getLogger("app")
 
 BUSY_SECONDS = 5.0
 """How long a message waits for the answer before it in the same thread."""
@@ -31,8 +27,15 @@ STOP_SECONDS = 5.0
 """How long a stopped turn may take to save what was said before its task is cancelled."""
 
 
-class ThreadBusy(Exception):
+class ThreadBusy(Refused):
     """Somebody else has held the thread for the whole of the wait."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This conversation is still being answered. Wait for the answer, or stop it.",
+            409,
+            **{"Retry-After": "5"},
+        )
 
 
 class Locks(Protocol):
@@ -63,9 +66,9 @@ class Turns:
     def __init__(self, locks: Locks) -> None:
         self._locks = locks
         self._of: WeakKeyDictionary[RequestContext, Turn] = WeakKeyDictionary()
-        self._ending: Counter[str] = Counter()
+        self._deleting: Counter[str] = Counter()
         self._stopping = False
-        self._writing: dict[str, tuple[AsyncExitStack, Turn]] = {}
+        self._writing: dict[str, Turn] = {}
         self._tasks: dict[asyncio.Task[None], Turn] = {}
         self._handlers: dict[signal.Signals, Any] = {}
 
@@ -73,80 +76,65 @@ class Turns:
         """The turn that this request makes."""
         return self._of.setdefault(context, Turn())
 
-    async def begin(self, thread_id: str, context: RequestContext) -> None:
-        """Become the thread's one writer.
+    @asynccontextmanager
+    async def writing(self, thread_id: str, context: RequestContext) -> AsyncIterator[None]:
+        """Be the thread's one writer.
 
-        Raises Refused after BUSY_SECONDS of waiting, and when the server is about to stop, and
-        NotFoundError if the thread is about to be deleted.
+        Raises ThreadBusy after BUSY_SECONDS of waiting, Refused when the server is about to stop,
+        and NotFoundError if the thread is about to be deleted.
         """
-        await self._hold(thread_id, context)
-        if self._ending[thread_id]:
-            await self.end(thread_id)
-            raise NotFoundError(f"{thread_id} is being deleted")
-        if self._stopping:
-            await self.end(thread_id)
-            raise Refused(
-                "The server is about to stop. Try again in a moment.", 503, **{"Retry-After": "5"}
-            )
-
-    async def begin_last(self, thread_id: str, context: RequestContext) -> None:
-        """The same for whoever deletes it: no turn is waited for, under way or waiting itself."""
-        self._ending[thread_id] += 1
-        try:
-            self.stop(thread_id)
-            await self._hold(thread_id, context)
-        finally:
-            self._ending[thread_id] -= 1
-            self._ending += Counter()  # Those of zero go.
-
-    async def _hold(self, thread_id: str, context: RequestContext) -> None:
-        self._writing[thread_id] = await self._locked(thread_id, context), self.of(context)
-
-    async def _locked(self, name: str, context: RequestContext) -> AsyncExitStack:
-        """The user's lock of this name, held. Raises Refused after BUSY_SECONDS of waiting."""
-        held = AsyncExitStack()
-        try:
-            await held.enter_async_context(self._locks.hold(context.user_id, name, BUSY_SECONDS))
-        except ThreadBusy:
-            raise Refused(
-                "This conversation is still being answered. Wait for the answer, or stop it.",
-                409,
-                **{"Retry-After": "5"},
-            ) from None
-        return held
-
-    async def end(self, thread_id: str) -> None:
-        """Let the next writer in."""
-        held, _ = self._writing.pop(thread_id)
-        await held.aclose()
+        async with self._locks.hold(context.user_id, thread_id, BUSY_SECONDS):
+            if self._deleting[thread_id]:
+                raise NotFoundError(f"{thread_id} is being deleted")
+            if self._stopping:
+                raise Refused(
+                    "The server is about to stop. Try again in a moment.",
+                    503,
+                    **{"Retry-After": "5"},
+                )
+            self._writing[thread_id] = self.of(context)
+            try:
+                yield
+            finally:
+                del self._writing[thread_id]
 
     @asynccontextmanager
-    async def changing(self, thread_id: str, context: RequestContext) -> AsyncIterator[None]:
-        """Held while a thread is renamed or deleted, lest a rename brings back a deleted one."""
-        async with await self._locked(f"changing {thread_id}", context):
-            yield
-
-    async def not_ready(self) -> str | None:
-        """What keeps turns from beginning, or None."""
+    async def deleting(self, thread_id: str, context: RequestContext) -> AsyncIterator[None]:
+        """The same for whoever deletes it: no turn is waited for, under way or waiting itself."""
+        self._deleting[thread_id] += 1
         try:
+            self.stop(thread_id)
+            async with (
+                self._locks.hold(context.user_id, thread_id, BUSY_SECONDS),
+                self.changing(thread_id, context),
+            ):
+                yield
+        finally:
+            self._deleting[thread_id] -= 1
+            self._deleting += Counter()  # Those of zero go.
+
+    def changing(
+        self, thread_id: str, context: RequestContext
+    ) -> AbstractAsyncContextManager[None]:
+        """Held while a thread is renamed or deleted, lest a rename brings back a deleted one."""
+        return self._locks.hold(context.user_id, f"changing {thread_id}", BUSY_SECONDS)
+
+    async def check(self) -> None:
+        """Raise StoreError if no turn can begin."""
+        with suppress(ThreadBusy):
             async with self._locks.hold("", "ready", 0):
-                return None
-        except ThreadBusy:
-            return None
-        except StoreError as error:
-            log.error("not ready: %s", error)
-            return f"database: {error.cause}"
+                pass
 
     def stop(self, thread_id: str) -> None:
         """End the turn under way in this thread, if there is one."""
         if thread_id in self._writing:
-            self._writing[thread_id][1].stop.set()
+            self._writing[thread_id].stop.set()
 
     def renamed(self, thread_id: str, title: str) -> None:
         """Tell the turn under way the thread's new title, lest it saves the old one over it."""
-        held = self._writing.get(thread_id)
-        if held and held[1].thread:
-            held[1].thread.title = title
+        turn = self._writing.get(thread_id)
+        if turn and turn.thread:
+            turn.thread.title = title
 
     def answer(self, stream: AsyncGenerator[bytes, None], context: RequestContext) -> "EventStream":
         """Run `stream` in a task that outlives the client's leaving; the response reads it."""

@@ -50,7 +50,9 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
         while not running.started:
             assert thread.is_alive(), "the server did not start"
             time.sleep(0.01)
-        with httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}") as http:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        # To load certificates, of which http needs none, takes as long as a test.
+        with httpx.Client(base_url=url, verify=False) as http:
             yield http
         running.should_exit = True
         thread.join(10)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from conftest import serving
+from fastapi import Request, Response
+from starlette.middleware.base import RequestResponseEndpoint
 from structlog.contextvars import get_contextvars
 from test_http import EchoServer
 
@@ -12,7 +14,7 @@ from app.chat_page import add_chat_page
 from app.edge import EdgeSettings, guard
 from app.routes import create_app
 from app.settings import load
-from app.wiring import PROJECT, Settings, open_store
+from app.wiring import PROJECT, Settings, build_app, open_store
 
 
 @pytest.fixture
@@ -41,6 +43,29 @@ def http(settings: Settings) -> Iterator[httpx.Client]:
     with serving(app) as http:
         http.headers["Host"] = "chat.example.com"
         yield http
+
+
+def test_what_is_added_to_the_app_later_is_inside_the_edge(settings: Settings) -> None:
+    app = build_app(settings, EchoServer(open_store(settings)))
+
+    @app.middleware("http")
+    async def mine(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        response = await call_next(request)
+        response.headers["X-Mine"] = "yes"
+        return response
+
+    @app.exception_handler(KeyError)
+    async def teapot(request: Request, error: Exception) -> Response:
+        return Response(status_code=418)
+
+    @app.get("/late")
+    async def late() -> None:
+        raise KeyError
+
+    with serving(app) as http:
+        answer = http.get("/late")
+    assert (answer.status_code, answer.headers["X-Mine"]) == (418, "yes")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize(

@@ -119,3 +119,8 @@ def test_conversations_are_traced_only_by_a_key_of_the_settings(
         traced = get_trace_provider().create_trace("test")
         assert (type(traced).__name__ == "NoOpTrace") is (key is None)
     assert default_exporter().api_key == "sk-traces"
+
+
+def test_a_blank_key_is_none(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "  ")
+    assert Settings(_env_file=None).openai_api_key is None

@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from agents import UserError
 from conftest import Chat, thread_of
 from production import production_server
 from scripted_model import ScriptedModel, tool_call
 
 from app import lunch
+from app.agent import agent
+from app.production import with_tools
 from app.protocol import ProtocolServer
 from app.wiring import Settings
 
@@ -195,3 +198,8 @@ def test_only_the_model_sees_what_the_tools_returned(chat: Chat, model: Scripted
     shown += chat.post("threads.get_by_id", thread_id=thread_id).text
     assert "JST" not in shown
     assert "hidden" not in shown
+
+
+def test_an_agent_whose_runs_end_at_other_tools_is_refused() -> None:
+    with pytest.raises(UserError, match="StopAtTools"):
+        with_tools(agent.clone(tool_use_behavior="stop_on_first_tool"))

@@ -20,12 +20,12 @@ ORDER = template("order")
 
 def menu(dishes: Iterable[Dish]) -> WidgetRoot:
     """A list of the dishes, each with its picture, its price and a button."""
-    return MENU.build({"dishes": [shown(dish) for dish in dishes]})
+    return MENU.build({"dishes": dishes})
 
 
 def order_form(dish: Dish) -> WidgetRoot:
     """A form that asks how many portions, and for a note to the kitchen."""
-    return ORDER_FORM.build({"dish": shown(dish), "most": MOST_PORTIONS})
+    return ORDER_FORM.build({"dish": dish, "most": MOST_PORTIONS})
 
 
 def order_card(
@@ -34,20 +34,10 @@ def order_card(
     """A card about an order; `status` may grow while the card is `streaming`."""
     return ORDER.build(
         {
-            "dish": shown(order.dish),
+            "dish": order.dish,
             "order": {"id": order.id, "title": str(order), "note": order.note},
             "status": status,
             "streaming": streaming,
             "can_cancel": can_cancel,
         }
     )
-
-
-def shown(dish: Dish) -> dict[str, str | bool]:
-    return {
-        "id": dish.id,
-        "name": dish.name,
-        "price": dish.price,
-        "picture": dish.picture,
-        "sold_out": dish.sold_out,
-    }
