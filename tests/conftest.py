@@ -22,7 +22,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # Begun last, they would keep one process at work when the others have nothing left to do.
-LONG = ("test_generated", "test_grow", "test_postgres", "test_workers")
+LONG = (
+    *("test_failures", "test_generated", "test_grow", "test_page", "test_postgres"),
+    *("test_protocol", "test_start", "test_update", "test_widgets", "test_workers"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -52,7 +52,10 @@ def test_an_untouched_project_of_any_release_becomes_like_a_new_one(
     answers: Answers, template: Template, tmp_path: Path
 ) -> None:
     fresh = contents(template.fresh(tmp_path / "fresh" / "my app", answers))
-    for version in (OLDER, *(release.version for release in releases(ROOT))):
+    versions = [release.version for release in releases(ROOT)]
+    # The newest one with each sample; the older ones, of which there will be many, in turn.
+    older = versions[:-1][SAMPLES.index(answers) :: len(SAMPLES)]
+    for version in (OLDER, *older, *versions[-1:]):
         project = template.project(tmp_path / version / "my app", answers, version)
         update(project)
         assert contents(project) == fresh, version

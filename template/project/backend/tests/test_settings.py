@@ -17,13 +17,25 @@ def test_every_setting_stands_in_the_example() -> None:
     assert listed == {name.upper() for name in Settings.model_fields}
 
 
-def test_a_bad_port_ends_the_start_with_one_line(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("PORT", "70000", "a whole number from 1 to 65535."),
+        ("ALLOWED_ORIGINS", "https://*.example.com", "a comma-separated list such as"),
+    ],
+)
+def test_a_bad_setting_ends_the_start_with_one_line(
+    name: str,
+    value: str,
+    rule: str,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     # `settings` has put everything else into the environment.
-    monkeypatch.setenv("PORT", "70000")
+    monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as ended:
         load(Settings)
     assert ended.value.code == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("Cannot start: PORT must be a whole number from 1 to 65535.")
+    assert line.startswith(f"Cannot start: {name} must be {rule}")
