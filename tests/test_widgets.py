@@ -55,25 +55,37 @@ def base() -> Iterator[str]:
         yield backend.url
 
 
-@pytest.fixture
-def page(browser: Browser, base: str) -> Iterator[Page]:
-    """A page of a generated project, with nothing in it but widgets."""
-    page = browser.new_page(viewport={"width": 420, "height": 800}, locale="en-GB")
-    page.set_default_timeout(15_000)
-    page.route("**/own.svg", lambda route: route.fulfill(content_type="image/svg+xml", body=OWN))
+@pytest.fixture(scope="module")
+def asked() -> list[str]:
+    """Every address that the page has asked for."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser, asked: list[str]) -> Iterator[Page]:
+    # One for all tests: to open one takes longer than most of them.
+    tab = browser.new_page(locale="en-GB")
+    tab.set_default_timeout(15_000)
+    tab.route("**/own.svg", lambda route: route.fulfill(content_type="image/svg+xml", body=OWN))
     # The page itself would wake up in the middle of it.
-    page.route(
+    tab.route(
         "**/page/main.js", lambda route: route.fulfill(content_type="text/javascript", body="")
     )
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(base)
-    page.evaluate(HARNESS)
-    yield page
-    problems = page.evaluate("problems")
-    page.close()
+    tab.on("request", lambda request: asked.append(request.url))
+    yield tab
+    tab.close()
+
+
+@pytest.fixture
+def page(tab: Page, base: str, asked: list[str]) -> Iterator[Page]:
+    """A page of a generated project, with nothing in it but widgets."""
+    tab.set_viewport_size({"width": 420, "height": 800})
+    tab.emulate_media(color_scheme="light")
+    tab.goto(base)
+    tab.evaluate(HARNESS)
+    yield tab
     # Whatever a test does to a widget: no error, no breach of the policy, no other host asked.
-    assert problems == []
+    assert tab.evaluate("problems") == []
     assert [url for url in asked if not url.startswith((base, "data:", "blob:"))] == []
 
 
