@@ -23,6 +23,16 @@ def backend(request: pytest.FixtureRequest, standin: StandIn, tmp_path: Path) ->
         yield backend
 
 
+@pytest.fixture(params=STORES, scope="module")
+def refusing(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Backend]:
+    """One for all tests that only send what is refused."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with StandIn() as standin, talking_to(standin, folder, store=request.param) as backend:
+        yield backend
+
+
 def text_input(text: str) -> dict[str, Any]:
     return {"content": [{"type": "input_text", "text": text}], **USER_INPUT}
 
@@ -57,8 +67,8 @@ BAD: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_malformed_request_is_400_with_a_sentence(backend: Backend, kind: str) -> None:
-    response = backend.http.post("/chatkit", content=BAD[kind])
+def test_a_malformed_request_is_400_with_a_sentence(refusing: Backend, kind: str) -> None:
+    response = refusing.http.post("/chatkit", content=BAD[kind])
     assert response.status_code == 400, response.text
     problem = response.json()
     assert problem["detail"].endswith(".")
@@ -83,11 +93,11 @@ UNKNOWN: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("operation", UNKNOWN)
-def test_an_unknown_thread_is_404_before_any_stream(backend: Backend, operation: str) -> None:
-    response = backend.post(operation, thread_id="thr_unknown", **UNKNOWN[operation])
+def test_an_unknown_thread_is_404_before_any_stream(refusing: Backend, operation: str) -> None:
+    response = refusing.post(operation, thread_id="thr_unknown", **UNKNOWN[operation])
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/json"
-    assert backend.ask("threads.list")["data"] == []
+    assert refusing.ask("threads.list")["data"] == []
 
 
 def test_an_unknown_item_is_404_and_the_wrong_kind_400(backend: Backend) -> None:
@@ -107,10 +117,10 @@ def test_an_unknown_item_is_404_and_the_wrong_kind_400(backend: Backend) -> None
     assert len(backend.items(turn.thread)) == 2
 
 
-def test_an_unknown_attachment_is_404_and_makes_no_thread(backend: Backend) -> None:
+def test_an_unknown_attachment_is_404_and_makes_no_thread(refusing: Backend) -> None:
     unknown = text_input("Hello") | {"attachments": ["atc_x"]}
-    assert backend.post("threads.create", input=unknown).status_code == 404
-    assert backend.ask("threads.list")["data"] == []
+    assert refusing.post("threads.create", input=unknown).status_code == 404
+    assert refusing.ask("threads.list")["data"] == []
 
 
 def test_a_tool_output_that_nobody_waits_for_is_409(backend: Backend) -> None:
@@ -284,8 +294,8 @@ def test_a_rename_does_not_bring_back_a_deleted_thread(backend: Backend) -> None
 
 
 @pytest.mark.parametrize("origin", ["http://[", "null", "://", "http://localhost.evil.example"])
-def test_a_strange_origin_is_refused(backend: Backend, origin: str) -> None:
-    refused = backend.http.post("/chatkit", json={}, headers={"Origin": origin})
+def test_a_strange_origin_is_refused(refusing: Backend, origin: str) -> None:
+    refused = refusing.http.post("/chatkit", json={}, headers={"Origin": origin})
     assert refused.status_code == 403
     assert refused.headers["x-request-id"] == refused.json()["request_id"]
 
@@ -304,13 +314,13 @@ def test_a_silent_stream_is_kept_open(
     assert "Here." in body
 
 
-def test_another_site_gets_nothing(backend: Backend) -> None:
+def test_another_site_gets_nothing(refusing: Backend) -> None:
     evil = {"Origin": "https://evil.example"}
-    refused = backend.http.post("/chatkit", json={}, headers=evil)
+    refused = refusing.http.post("/chatkit", json={}, headers=evil)
     assert refused.status_code == 403
     assert "access-control-allow-origin" not in refused.headers
-    assert backend.http.get("/debug/threads", headers=evil).status_code == 403
-    local = backend.http.options(
+    assert refusing.http.get("/debug/threads", headers=evil).status_code == 403
+    local = refusing.http.options(
         "/chatkit",
         headers={
             "Origin": "http://localhost:5173",
@@ -320,7 +330,7 @@ def test_another_site_gets_nothing(backend: Backend) -> None:
     )
     assert local.headers["access-control-allow-origin"] == "http://localhost:5173"
     assert "access-control-allow-credentials" not in local.headers
-    answered = backend.http.post("/chatkit", json={}, headers={"Origin": "http://localhost:5173"})
+    answered = refusing.http.post("/chatkit", json={}, headers={"Origin": "http://localhost:5173"})
     exposed = answered.headers["access-control-expose-headers"].split(", ")
     assert set(exposed) == {"Retry-After", "X-Request-ID"}
 
