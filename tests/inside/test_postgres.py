@@ -970,15 +970,25 @@ class Wire:
         await asyncio.gather(pump(reader, up_writer, True), pump(up_reader, writer, False))
 
 
-def test_an_operation_is_one_round_trip(server: LocalPostgres, server_url: str) -> None:
+def through_a_wire(use: Callable[[Wire, str], Coroutine[Any, Any, None]], server_url: str) -> None:
+    """Use a wire to the server, and the URL of its near end."""
     parts = urlsplit(server_url)
-    counted: dict[str, int] = {}
 
-    async def use() -> None:
+    async def session() -> None:
         wire = Wire(parts.port or 0)
         proxy = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
         port = proxy.sockets[0].getsockname()[1]
-        store = PostgresStore(server_url.replace(f":{parts.port}", f":{port}"), pool_size=1)
+        await use(wire, server_url.replace(f":{parts.port}", f":{port}"))
+        proxy.close()
+
+    asyncio.run(session())
+
+
+def test_an_operation_is_one_round_trip(server_url: str) -> None:
+    counted: dict[str, int] = {}
+
+    async def use(wire: Wire, url: str) -> None:
+        store = PostgresStore(url, pool_size=1)
         operations: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
             "save_thread": lambda: store.save_thread(a_thread(), ADA),
             "load_thread": lambda: store.load_thread("thr_1", ADA),
@@ -1005,23 +1015,16 @@ def test_an_operation_is_one_round_trip(server: LocalPostgres, server_url: str) 
                 await operation()
                 counted[f"{name}, {'again' if warm else 'first'}"] = wire.turns - before
         await store.close()
-        proxy.close()
 
-    asyncio.run(use())
+    through_a_wire(use, server_url)
     print(*counted.items(), sep="\n")
     assert {count for name, count in counted.items() if name.endswith("again")} == {1}
 
 
 def test_a_network_that_falls_silent_ends_each_request_in_time(
-    server: LocalPostgres, server_url: str
+    server_url: str,
 ) -> None:
-    parts = urlsplit(server_url)
-
-    async def use() -> None:
-        wire = Wire(parts.port or 0)
-        proxy = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
-        port = proxy.sockets[0].getsockname()[1]
-        url = server_url.replace(f":{parts.port}", f":{port}")
+    async def use(wire: Wire, url: str) -> None:
         store = PostgresStore(url, pool_size=3, timeout=1)
         await store.save_thread(a_thread(), ADA)
         wire.open.clear()
@@ -1039,21 +1042,14 @@ def test_a_network_that_falls_silent_ends_each_request_in_time(
         for _ in range(5):
             await store.load_thread("thr_1", ADA)
         await store.close()
-        proxy.close()
 
-    asyncio.run(use())
+    through_a_wire(use, server_url)
 
 
 def test_a_network_that_falls_silent_does_not_keep_the_server_from_its_end(
-    server: LocalPostgres, server_url: str
+    server_url: str,
 ) -> None:
-    parts = urlsplit(server_url)
-
-    async def use() -> None:
-        wire = Wire(parts.port or 0)
-        proxy = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
-        port = proxy.sockets[0].getsockname()[1]
-        url = server_url.replace(f":{parts.port}", f":{port}")
+    async def use(wire: Wire, url: str) -> None:
         store, locks = PostgresStore(url, timeout=1), ThreadLocks(url, timeout=1)
         await store.save_thread(a_thread(), ADA)
         async with locks.hold("ada", "thr_1", 1):
@@ -1063,9 +1059,8 @@ def test_a_network_that_falls_silent_does_not_keep_the_server_from_its_end(
         await locks.close()
         await store.close()
         assert time.monotonic() - began < 8
-        proxy.close()
 
-    asyncio.run(use())
+    through_a_wire(use, server_url)
 
 
 def test_a_stranger_s_cursor_is_not_found(postgres_url: str) -> None:
