@@ -10,7 +10,13 @@ from typing import Any, Literal
 
 import pytest
 from agents import RunContextWrapper, function_tool
-from chatkit.types import CustomTask, TaskItem, ThreadItemAddedEvent, Workflow
+from chatkit.types import (
+    CustomTask,
+    TaskItem,
+    ThreadItemAddedEvent,
+    ThreadItemReplacedEvent,
+    Workflow,
+)
 
 from tests.backend import Turn
 from tests.providers import KEY, REMOTE, talking_to
@@ -185,12 +191,22 @@ def test_a_silent_model_is_given_up(
 
 
 @pytest.mark.parametrize("provider", REMOTE)
-def test_an_empty_answer_is_told(provider: str, standin: StandIn, tmp_path: Path) -> None:
-    standin.answers(Answer())
+@pytest.mark.parametrize("pieces", [[], [Text(" ")], [Thought("Hm.")]], ids=str)
+def test_an_empty_answer_is_told(
+    pieces: list[Piece],
+    provider: str,
+    standin: StandIn,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    standin.answers(Answer(*pieces), Answer(Text("Here.")))
     with talking_to(standin, tmp_path, provider) as backend:
         turn = backend.say("Hello?")
-        assert len(turn.errors) == 1
-        assert not turn.ghosts
+        assert "empty answer" in check(turn, caplog.text, provider)
+        assert turn.answers == []
+        assert turn.errors[0]["allow_retry"]
+        assert backend.say("Still there?", turn.thread).text == "Here."
 
 
 @pytest.mark.parametrize("provider", ["gemini", "openai", "anthropic", "azure"])
@@ -328,6 +344,33 @@ def test_an_item_of_any_kind_that_a_tool_leaves_open_is_taken_back(
         turn = backend.say("Look for it.")
         assert (turn.text, turn.errors, turn.ghosts) == ("Not found.", [], [])
         assert len(turn.removed) == 1
+
+
+def test_an_item_that_a_tool_replaces_is_kept(standin: StandIn, tmp_path: Path) -> None:
+    standin.answers(Answer(ToolCall("look", {})), Answer(Text("Found.")))
+    with talking_to(standin, tmp_path) as backend:
+
+        @function_tool
+        async def look(context: RunContextWrapper[Any]) -> str:
+            """Look."""
+            turn = context.context
+            task = TaskItem(
+                id=turn.generate_id("task"),
+                thread_id=turn.thread.id,
+                created_at=datetime.now(),
+                task=CustomTask(title="Looking"),
+            )
+            await turn.stream(ThreadItemAddedEvent(item=task))
+            found = task.model_copy(update={"task": CustomTask(title="Found")})
+            await turn.stream(ThreadItemReplacedEvent(item=found))
+            return "found"
+
+        agent = backend.main.server.agent
+        backend.main.server.agent = agent.clone(tools=[look])
+        turn = backend.say("Look for it.")
+        assert (turn.text, turn.errors, turn.ghosts, turn.removed) == ("Found.", [], [], [])
+        [kept] = [item for item in backend.items(turn.thread) if item["type"] == "task"]
+        assert kept["task"]["title"] == "Found"
 
 
 def test_a_provider_that_gives_every_call_the_same_id_is_understood(

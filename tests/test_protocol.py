@@ -108,6 +108,12 @@ def test_an_unknown_item_is_404_and_the_wrong_kind_400(backend: Backend) -> None
     assert backend.post(retry, thread_id=turn.thread, item_id=answer).status_code == 400
     feedback: dict[str, Any] = {"item_ids": ["msg_x"], "kind": "positive"}
     assert backend.post("items.feedback", thread_id=turn.thread, **feedback).status_code == 404
+    taken: list[Any] = []
+    with pytest.MonkeyPatch.context() as patched:
+        # A server that sends it elsewhere must not have to look whose the item is.
+        patched.setattr(backend.main.server, "add_feedback", taken.append)
+        assert backend.post("items.feedback", thread_id=turn.thread, **feedback).status_code == 404
+    assert taken == []
     feedback["item_ids"] = ["msg_x"] * 101
     assert backend.post("items.feedback", thread_id=turn.thread, **feedback).status_code == 400
     listing = {"thread_id": turn.thread, "after": "msg_x"}

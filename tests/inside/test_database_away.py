@@ -129,7 +129,7 @@ def test_a_database_that_can_only_be_read_is_not_ready(chat: Chat, postgres: Loc
         " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
     )
     ready = chat.http.get("/ready")
-    told = "database: read only sql transaction"
+    told = "database: read only"
     assert (ready.status_code, ready.json()["cause"]) == (503, told)
     writable = f"{postgres.url}?default_transaction_read_only=off"
     execute(writable, "ALTER DATABASE postgres RESET default_transaction_read_only")

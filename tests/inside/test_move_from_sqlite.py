@@ -248,7 +248,7 @@ def test_where_users_sign_in_one_has_to_be_named(
     for user in ((), ("--user", "local")):
         ended = move(file, *user)
         assert (ended.code, ended.out) == (2, "")
-        assert "Say with --user who gets them." in ended.err
+        assert "Say with --user who else gets them." in ended.err
     assert rows(postgres_url) == [[], [], []]
     assert move(file, "--user", "eve").code == 0
     assert execute(postgres_url, "SELECT id FROM threads WHERE owner = 'eve'")[0][0] == "thr_local"

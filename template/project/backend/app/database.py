@@ -62,12 +62,20 @@ AWAY = (
     # So asyncpg takes the last words of a server that ends a session just when it is asked:
     # https://github.com/sqlalchemy/sqlalchemy/issues/13241
     asyncpg.InternalClientError,
-    asyncpg.PostgresError,
-    # A standby, where target_session_attrs wants another server.
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.TransactionRollbackError,
+    # A standby: the one is raised by what it is asked, the other by target_session_attrs.
+    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.TargetServerAttributeNotMatched,
+    *OTHER_SCHEMA,
 )
-"""What it raises when a database that was there cannot be asked, or refuses what it is asked."""
-UNUSABLE = (*AWAY, ValueError, OverflowError)
+"""What it raises when a database that was there cannot be asked."""
+UNUSABLE = (*AWAY, asyncpg.PostgresError, ValueError, OverflowError)
 """What it raises when a database cannot be opened, the last two for a URL that cannot be."""
 
 WORD_ENDS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

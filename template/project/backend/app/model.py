@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 
 from agents import Model, ModelSettings
 
@@ -18,7 +18,7 @@ class ModelUnavailable(Exception):
     """The model cannot be used; the text is a sentence for the person at the chat."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ModelSource(ABC):
     """Where the agent's model comes from. Each provider has a subclass of its own."""
 
@@ -31,7 +31,7 @@ class ModelSource(ABC):
     timeout: float = 60
     """How long the model may be silent, in seconds."""
     base_url: str | None = None
-    api_key: str | None = field(default=None, repr=False)
+    api_key: str | None = None
     key_name: str | None = None
     """The setting of the key, for when that is refused."""
     missing: str | None = None

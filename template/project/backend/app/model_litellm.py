@@ -2,7 +2,8 @@
 
 import logging
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from functools import wraps
 from typing import Any
 
@@ -51,12 +52,13 @@ def introduce_gemini(name: str) -> None:
         litellm.register_model({name: {"litellm_provider": "gemini", "mode": "chat", **abilities}})
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class LitellmSource(ModelSource):
     """`name` as LiteLLM takes it (gemini/…, anthropic/…, azure/…), or after the prefix litellm/."""
 
-    api_version: str | None = None
-    """Azure's."""
+    _: KW_ONLY
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What LiteLLM is told besides, such as api_version or vertex_location."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,7 +71,7 @@ class LitellmSource(ModelSource):
                 "timeout": self.timeout + TIMEOUT_MARGIN,
                 "max_retries": 0,
                 "num_retries": 0,
-                "api_version": self.api_version,
+                **self.extra,
             },
         )
 

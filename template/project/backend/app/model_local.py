@@ -17,6 +17,7 @@ class LocalSource(ModelSource):
     settings = ModelSettings(include_usage=True)
 
     def load(self) -> Model:
+        assert self.base_url, "without it the conversations would go to OpenAI"
         # Local servers want no key, the client wants one. The retries are the Retry button's.
         client = AsyncOpenAI(
             api_key=self.api_key or "none",

@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from app.context import LOCAL_USER
@@ -88,7 +89,10 @@ def opened(path: Path, user: str | None) -> sqlite3.Connection:
     local = source.execute("SELECT 1 FROM threads WHERE owner = ?", [LOCAL_USER]).fetchone()
     # Only a project with a sign-in has that module.
     if local and user in (None, LOCAL_USER) and find_spec("app.auth"):
-        give_up(f"{path} has threads of nobody who can sign in. Say with --user who gets them.")
+        give_up(
+            f"{path} has threads of {LOCAL_USER}, who cannot sign in. "
+            "Say with --user who else gets them."
+        )
     source.create_function("storable", 1, storable)
     source.create_function(
         "owned", 1, lambda owner: storable(user if user and owner == LOCAL_USER else owner)
@@ -167,7 +171,7 @@ async def connected(source: sqlite3.Connection, url: str, timeout: float) -> boo
     target = await connect(url, timeout=timeout, command_timeout=timeout)
     try:
         return await move(source, target)
-    except AWAY as error:
+    except (*AWAY, asyncpg.PostgresError) as error:
         raise away(url, error) from None
     finally:
         # With it ends the transaction that was not committed.

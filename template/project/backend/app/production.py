@@ -5,13 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
-from agents import (
-    Agent,
-    StopAtTools,
-    UserError,
-    set_tracing_disabled,
-    set_tracing_export_api_key,
-)
+from agents import Agent, StopAtTools, set_tracing_disabled, set_tracing_export_api_key
 from chatkit.actions import Action
 from chatkit.errors import CustomStreamError
 from chatkit.types import (
@@ -35,7 +29,7 @@ from app.limits import Limits
 from app.offers import StreamingAction, SyncAction, check_action
 from app.protocol import Refused
 from app.server import AgentServer
-from app.settings import ServerSettings
+from app.settings import ServerSettings, give_up
 from app.titles import Titles
 
 log = logging.getLogger("app")
@@ -175,15 +169,17 @@ class ProductionServer(AgentServer):
 def with_tools(agent: Agent[Any]) -> Agent[Any]:
     """The agent with the tools of tools.py; client tools that it has already stay such.
 
-    Raises UserError where the agent's runs end at tools in another way.
+    Ends the program with a sentence where the agent's runs end at tools in another way.
     """
-    stops = agent.tool_use_behavior
+    agent = agent.clone(tools=[*agent.tools, *tools.TOOLS])
+    if not tools.CLIENT_TOOLS:
+        return agent
     names = [tool.name for tool in tools.CLIENT_TOOLS]
-    if isinstance(stops, dict):
-        names += stops["stop_at_tool_names"]
-    elif stops != "run_llm_again":
-        raise UserError("agent.py: client tools need a tool_use_behavior of StopAtTools.")
-    return agent.clone(
-        tools=[*agent.tools, *tools.TOOLS],
-        tool_use_behavior=StopAtTools(stop_at_tool_names=names),
-    )
+    match agent.tool_use_behavior:
+        case {"stop_at_tool_names": stops}:
+            names += stops
+        case "run_llm_again":
+            pass
+        case _:
+            give_up("agent.py: with client tools, tool_use_behavior has to be StopAtTools.")
+    return agent.clone(tool_use_behavior=StopAtTools(stop_at_tool_names=names))

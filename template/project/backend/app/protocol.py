@@ -26,6 +26,7 @@ from chatkit.types import (
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemRemovedEvent,
+    ThreadItemReplacedEvent,
     ThreadsAddClientToolOutputReq,
     ThreadsAddStructuredInputReq,
     ThreadsAddUserMessageReq,
@@ -126,10 +127,7 @@ class ProtocolServer(ChatKitServer[RequestContext]):
 
     async def not_ready(self) -> str | None:
         """What keeps this server from answering, named by its part, or None. Raises StoreError."""
-        nobody = RequestContext()
-        await self.store.load_threads(1, None, "desc", nobody)
-        # It writes nothing, but needs a database that can be written to.
-        await self.store.delete_thread("", nobody)
+        await self.store.check()
         return None
 
     async def process(
@@ -187,8 +185,11 @@ class ProtocolServer(ChatKitServer[RequestContext]):
                 request.params.title = request.params.title.strip()
                 if not request.params.title:
                     raise Refused("params.title: a title needs at least one character.")
-            case ItemsFeedbackReq() if len(request.params.item_ids) > MOST_ITEMS:
-                raise Refused(f"params.item_ids: at most {MOST_ITEMS} items.")
+            case ItemsFeedbackReq(params=params):
+                if len(params.item_ids) > MOST_ITEMS:
+                    raise Refused(f"params.item_ids: at most {MOST_ITEMS} items.")
+                for item_id in params.item_ids:
+                    await self.store.load_item(params.thread_id, item_id, context)
             case ThreadsAddStructuredInputReq():
                 if isinstance(item, StructuredInputItem) and item.status != "pending":
                     raise Refused("This question has been answered already.", 409)
@@ -223,7 +224,9 @@ class ProtocolServer(ChatKitServer[RequestContext]):
     ) -> AsyncGenerator[bytes, None]:
         """The events as they are sent. A failure that nobody foresaw ends them with a sentence."""
         failed: str | None = None
-        begun: set[str] = set()
+        retry = True
+        # What the client has, but the store has not yet got.
+        begun: dict[str, None] = {}
         try:
             async with aclosing(events):
                 async for event in events:
@@ -237,11 +240,11 @@ class ProtocolServer(ChatKitServer[RequestContext]):
                             failed = FAILED
                             continue
                         case ThreadItemAddedEvent(item=item):
-                            begun.add(item.id)
-                        case ThreadItemDoneEvent(item=item):
-                            begun.discard(item.id)
+                            begun[item.id] = None
+                        case ThreadItemDoneEvent(item=item) | ThreadItemReplacedEvent(item=item):
+                            begun.pop(item.id, None)
                         case ThreadItemRemovedEvent(item_id=item_id):
-                            begun.discard(item_id)
+                            begun.pop(item_id, None)
                         case _:
                             pass
                     yield self._sent(event)
@@ -249,15 +252,13 @@ class ProtocolServer(ChatKitServer[RequestContext]):
             log.error("request %s: %s", context.request_id, error)
             failed = AWAY
         except NotFoundError:
-            failed = DELETED
+            failed, retry = DELETED, False
         except Exception:
             log.exception("request %s: the turn failed", context.request_id)
             failed = FAILED
         if failed is not None:
-            # What the client has, but the store never got.
             for item_id in begun:
                 yield self._sent(ThreadItemRemovedEvent(item_id=item_id))
-            retry = failed != DELETED
             yield self._sent(ErrorEvent(message=context.signed(failed), allow_retry=retry))
 
     def _sent(self, event: ThreadStreamEvent) -> bytes:

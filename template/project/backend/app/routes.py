@@ -154,7 +154,7 @@ def problem(request: Request, sentence: str, status: int, **headers: str) -> Res
 
 
 async def failed(request: Request, error: Exception) -> Response:
-    """What every error is answered with."""
+    """What each of these errors is answered with."""
     match error:
         case Refused():
             return problem(request, error.sentence, error.status, **error.headers)

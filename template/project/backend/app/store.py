@@ -58,6 +58,10 @@ class BaseStore(Store[RequestContext]):
     async def close(self) -> None:
         """Let go of what the store holds open."""
 
+    async def check(self) -> None:
+        """Raise StoreError if the store cannot be used now."""
+        await self.load_threads(1, None, "desc", RequestContext())
+
     async def save_item(self, thread_id: str, item: ThreadItem, context: RequestContext) -> None:
         """The same as add_thread_item: ChatKit adds some items twice, and saves others unadded."""
         await self.add_thread_item(thread_id, item, context)

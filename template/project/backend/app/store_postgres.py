@@ -61,6 +61,13 @@ class PostgresStore(BaseStore):
             with suppress(*AWAY):
                 await pool.close()
 
+    async def check(self) -> None:
+        """Raise StoreError if the database cannot be read, or not be written to."""
+        await super().check()
+        [(read_only,)] = await self._ask("SHOW transaction_read_only", ())
+        if read_only == "on":
+            raise StoreError(f"The database {place(self._url)} can only be read.", "read only")
+
     async def load_thread(self, thread_id: str, context: RequestContext) -> ThreadMetadata:
         """Raises NotFoundError if the user has no such thread."""
         return await self._load(THREAD, THREADS, context.user_id, thread_id)
@@ -268,9 +275,10 @@ def usable(store: PostgresStore) -> PostgresStore:
 
 
 async def _nothing_to_undo(connection: object) -> None:
-    # asyncpg's own reset would cost a round trip after each statement. What runs in the pool is one
-    # statement that commits by itself and leaves no trace in the session.
-    ...
+    """In place of asyncpg's own reset, which would cost a round trip after each statement.
+
+    What runs in the pool is one statement that commits by itself and leaves nothing in the session.
+    """
 
 
 def storable(text: str | None) -> str | None:

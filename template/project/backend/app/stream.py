@@ -30,6 +30,7 @@ from chatkit.types import (
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemRemovedEvent,
+    ThreadItemReplacedEvent,
     ThreadItemUpdatedEvent,
     ThreadStreamEvent,
     WorkflowItem,
@@ -68,8 +69,8 @@ async def stream_run(
     source = RunSource(run, context, stop, silence)
     request = context.request_context
     begun: dict[str, ThreadItem] = {}
-    produced: list[str] = []
-    hidden: set[str] = set()
+    produced: dict[str, None] = {}
+    unseen: set[str] = set()
     last: ThreadItem | None = None
     # The source looks like a run to ChatKit, and it never raises: an exception would leave a task
     # behind in _merge_generators
@@ -82,41 +83,52 @@ async def stream_run(
                     # A message's text is gathered in a copy; a workflow gathers its own tasks.
                     message = isinstance(item, AssistantMessageItem)
                     begun[item.id] = item.model_copy(deep=True) if message else item
-                    produced.append(item.id)
+                    produced[item.id] = None
                 case ThreadItemUpdatedEvent(
                     update=AssistantMessageContentPartTextDelta() as update
                 ):
                     add_text(begun.get(event.item_id), update)
+                case ThreadItemReplacedEvent(item=item):
+                    begun.pop(item.id, None)
+                    produced[item.id] = None
+                case ThreadItemDoneEvent(item=AssistantMessageItem() as item) if not words(item):
+                    # Providers refuse a history with such a message in it.
+                    begun.pop(item.id, None)
+                    produced.pop(item.id, None)
+                    event = ThreadItemRemovedEvent(item_id=item.id)
                 case ThreadItemDoneEvent(item=last):
                     begun.pop(last.id, None)
-                    produced.append(last.id)
-                    if isinstance(last, HiddenContextItem):
-                        hidden.add(last.id)
+                    produced[last.id] = None
+                    if is_unseen(last):
+                        unseen.add(last.id)
                 case ThreadItemRemovedEvent(item_id=item_id):
                     begun.pop(item_id, None)
+                    produced.pop(item_id, None)
                 case _:
                     pass
             yield event
 
+        answered = bool(produced)
         if isinstance(source.error, GUARDRAILS):
-            for item_id in dict.fromkeys(produced):
+            for item_id in produced:
                 yield ThreadItemRemovedEvent(item_id=item_id)
         else:
             for item in begun.values():
                 match item:
-                    case AssistantMessageItem() if any(part.text.strip() for part in item.content):
+                    case AssistantMessageItem() if words(item):
                         yield ThreadItemDoneEvent(item=item)
                     case WorkflowItem() if item is context.workflow_item:
                         pass  # It may go on in the next turn.
                     case WorkflowItem():
                         yield ThreadItemDoneEvent(item=item)
                     case _:
+                        del produced[item.id]
                         yield ThreadItemRemovedEvent(item_id=item.id)
-        if produced and isinstance(source.error, CutShort) and source.error.reason in CUT:
+        if answered and isinstance(source.error, CutShort) and source.error.reason in CUT:
             yield NoticeEvent(level="warning", message=CUT[source.error.reason])
             return
         if source.error is not None:
-            raise failed_turn(source.error, request, begun=bool(produced), api_key=api_key)
+            raise failed_turn(source.error, request, begun=answered, api_key=api_key)
         if source.silent:
             raise told(SILENT, request)
         if source.stopped:
@@ -124,7 +136,7 @@ async def stream_run(
             ended = isinstance(last, AssistantMessageItem | ClientToolCallItem)
             if not (ended and source.idle):
                 yield ThreadItemDoneEvent(item=stopped_item(context))
-        elif hidden.issuperset(produced):
+        elif unseen.issuperset(produced):
             raise told(EMPTY, request)
     except CustomStreamError:
         raise
@@ -274,6 +286,18 @@ def add_text(item: ThreadItem | None, update: AssistantMessageContentPartTextDel
         item.content[update.content_index].text += update.delta
 
 
+def words(item: AssistantMessageItem) -> str:
+    """What the message says; nothing if it is blank."""
+    return "".join(part.text for part in item.content).strip()
+
+
+def is_unseen(item: ThreadItem) -> bool:
+    """Whether the item is none that answers the user: a tool's call, or a thought."""
+    if isinstance(item, WorkflowItem):
+        return item.workflow.type == "reasoning"
+    return isinstance(item, HiddenContextItem)
+
+
 def stopped_item(context: AgentContext[RequestContext]) -> SDKHiddenContextItem:
     """Tells the model on the next turn why its answer ends where it ends."""
     return SDKHiddenContextItem(
@@ -292,9 +316,14 @@ def failed_turn(
     # A tool's own error is the project's, and is told in full; a provider's words are not.
     own = (error.__cause__ or error) if isinstance(error, UserError) else None
     log.warning("request %s: the run failed: %s", request.request_id, log_line(error), exc_info=own)
-    return told(failure, request)
+    return as_event(failure, request)
 
 
 def told(failure: Failure, request: RequestContext) -> CustomStreamError:
-    """The failure as ChatKit takes it, with the id under which the log has it."""
+    """A failure without an error, as the chat shows it and the log has it."""
+    log.warning("request %s: %s", request.request_id, failure.sentence)
+    return as_event(failure, request)
+
+
+def as_event(failure: Failure, request: RequestContext) -> CustomStreamError:
     return CustomStreamError(request.signed(failure.sentence), allow_retry=failure.retry)

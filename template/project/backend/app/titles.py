@@ -85,7 +85,7 @@ class Titles:
                 thread.title = title
                 await self._store.save_thread(thread, context)
                 # The turn under way sends it, and does not save the first one over it.
-                self._turns.renamed(thread_id, title)
+                self._turns.renamed(thread_id, title, context)
 
 
 def title_in(answer: str) -> str | None:

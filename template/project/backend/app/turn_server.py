@@ -62,7 +62,7 @@ class TurnServer(ProtocolServer):
             case ThreadsUpdateReq(params=params):
                 async with self.turns.changing(params.thread_id, context):
                     answer = await super().answer(request, context)
-                    self.turns.renamed(params.thread_id, params.title)
+                    self.turns.renamed(params.thread_id, params.title, context)
                 return answer
             case ThreadsDeleteReq(params=params):
                 async with self.turns.deleting(params.thread_id, context):

@@ -66,9 +66,9 @@ class Turns:
     def __init__(self, locks: Locks) -> None:
         self._locks = locks
         self._of: WeakKeyDictionary[RequestContext, Turn] = WeakKeyDictionary()
-        self._deleting: Counter[str] = Counter()
+        self._deleting: Counter[tuple[str, str]] = Counter()
         self._stopping = False
-        self._writing: dict[str, Turn] = {}
+        self._writing: dict[tuple[str, str], Turn] = {}
         self._tasks: dict[asyncio.Task[None], Turn] = {}
         self._handlers: dict[signal.Signals, Any] = {}
 
@@ -83,8 +83,9 @@ class Turns:
         Raises ThreadBusy after BUSY_SECONDS of waiting, Refused when the server is about to stop,
         and NotFoundError if the thread is about to be deleted.
         """
-        async with self._locks.hold(context.user_id, thread_id, BUSY_SECONDS):
-            if self._deleting[thread_id]:
+        key = context.user_id, thread_id
+        async with self._locks.hold(*key, BUSY_SECONDS):
+            if self._deleting[key]:
                 raise NotFoundError(f"{thread_id} is being deleted")
             if self._stopping:
                 raise Refused(
@@ -92,25 +93,27 @@ class Turns:
                     503,
                     **{"Retry-After": "5"},
                 )
-            self._writing[thread_id] = self.of(context)
+            self._writing[key] = self.of(context)
             try:
                 yield
             finally:
-                del self._writing[thread_id]
+                del self._writing[key]
 
     @asynccontextmanager
     async def deleting(self, thread_id: str, context: RequestContext) -> AsyncIterator[None]:
         """The same for whoever deletes it: no turn is waited for, under way or waiting itself."""
-        self._deleting[thread_id] += 1
+        key = context.user_id, thread_id
+        self._deleting[key] += 1
         try:
-            self.stop(thread_id)
+            if turn := self._writing.get(key):
+                turn.stop.set()
             async with (
-                self._locks.hold(context.user_id, thread_id, BUSY_SECONDS),
+                self._locks.hold(*key, BUSY_SECONDS),
                 self.changing(thread_id, context),
             ):
                 yield
         finally:
-            self._deleting[thread_id] -= 1
+            self._deleting[key] -= 1
             self._deleting += Counter()  # Those of zero go.
 
     def changing(
@@ -125,14 +128,9 @@ class Turns:
             async with self._locks.hold("", "ready", 0):
                 pass
 
-    def stop(self, thread_id: str) -> None:
-        """End the turn under way in this thread, if there is one."""
-        if thread_id in self._writing:
-            self._writing[thread_id].stop.set()
-
-    def renamed(self, thread_id: str, title: str) -> None:
+    def renamed(self, thread_id: str, title: str, context: RequestContext) -> None:
         """Tell the turn under way the thread's new title, lest it saves the old one over it."""
-        turn = self._writing.get(thread_id)
+        turn = self._writing.get((context.user_id, thread_id))
         if turn and turn.thread:
             turn.thread.title = title
 

@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from agents import UserError
 from conftest import Chat, thread_of
 from production import production_server
 from scripted_model import ScriptedModel, tool_call
 
-from app import lunch
+from app import lunch, tools
 from app.agent import agent
 from app.production import with_tools
 from app.protocol import ProtocolServer
@@ -200,6 +199,12 @@ def test_only_the_model_sees_what_the_tools_returned(chat: Chat, model: Scripted
     assert "hidden" not in shown
 
 
-def test_an_agent_whose_runs_end_at_other_tools_is_refused() -> None:
-    with pytest.raises(UserError, match="StopAtTools"):
-        with_tools(agent.clone(tool_use_behavior="stop_on_first_tool"))
+def test_an_agent_whose_runs_end_at_other_tools_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = agent.clone(tool_use_behavior="stop_on_first_tool")
+    with pytest.raises(SystemExit):
+        with_tools(other)
+    assert "StopAtTools" in capsys.readouterr().err
+    monkeypatch.setattr(tools, "CLIENT_TOOLS", [])
+    assert with_tools(other).tool_use_behavior == "stop_on_first_tool"
