@@ -207,6 +207,7 @@ def test_an_empty_answer_is_told(
         assert turn.answers == []
         assert turn.errors[0]["allow_retry"]
         assert backend.say("Still there?", turn.thread).text == "Here."
+    assert standin.requests[-1].turns == [("user", "Hello?"), ("user", "Still there?")]
 
 
 @pytest.mark.parametrize("provider", ["gemini", "openai", "anthropic", "azure"])

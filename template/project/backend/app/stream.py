@@ -92,7 +92,7 @@ async def stream_run(
                     begun.pop(item.id, None)
                     produced[item.id] = None
                 case ThreadItemDoneEvent(item=AssistantMessageItem() as item) if not words(item):
-                    # Providers refuse a history with such a message in it.
+                    # Some providers refuse a history with such a message in it.
                     begun.pop(item.id, None)
                     produced.pop(item.id, None)
                     event = ThreadItemRemovedEvent(item_id=item.id)
