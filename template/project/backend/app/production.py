@@ -175,11 +175,9 @@ def with_tools(agent: Agent[Any]) -> Agent[Any]:
     if not tools.CLIENT_TOOLS:
         return agent
     names = [tool.name for tool in tools.CLIENT_TOOLS]
-    match agent.tool_use_behavior:
-        case {"stop_at_tool_names": stops}:
-            names += stops
-        case "run_llm_again":
-            pass
-        case _:
-            give_up("agent.py: with client tools, tool_use_behavior has to be StopAtTools.")
+    stops = agent.tool_use_behavior
+    if isinstance(stops, dict):
+        names += stops["stop_at_tool_names"]
+    elif stops != "run_llm_again":
+        give_up("agent.py: with client tools, tool_use_behavior has to be StopAtTools.")
     return agent.clone(tool_use_behavior=StopAtTools(stop_at_tool_names=names))
