@@ -321,6 +321,19 @@ def test_a_workflow_that_another_one_replaces_is_ended(standin: StandIn, tmp_pat
         assert kinds.count("workflow") == 2
 
 
+async def begun_task(context: RunContextWrapper[Any]) -> TaskItem:
+    """A task that a tool shows to the user, and should end."""
+    turn = context.context
+    task = TaskItem(
+        id=turn.generate_id("task"),
+        thread_id=turn.thread.id,
+        created_at=datetime.now(),
+        task=CustomTask(title="Looking"),
+    )
+    await turn.stream(ThreadItemAddedEvent(item=task))
+    return task
+
+
 def test_an_item_of_any_kind_that_a_tool_leaves_open_is_taken_back(
     standin: StandIn, tmp_path: Path
 ) -> None:
@@ -330,14 +343,7 @@ def test_an_item_of_any_kind_that_a_tool_leaves_open_is_taken_back(
         @function_tool
         async def look(context: RunContextWrapper[Any]) -> str:
             """Look."""
-            turn = context.context
-            task = TaskItem(
-                id=turn.generate_id("task"),
-                thread_id=turn.thread.id,
-                created_at=datetime.now(),
-                task=CustomTask(title="Looking"),
-            )
-            await turn.stream(ThreadItemAddedEvent(item=task))
+            await begun_task(context)
             raise RuntimeError
 
         agent = backend.main.server.agent
@@ -354,16 +360,9 @@ def test_an_item_that_a_tool_replaces_is_kept(standin: StandIn, tmp_path: Path) 
         @function_tool
         async def look(context: RunContextWrapper[Any]) -> str:
             """Look."""
-            turn = context.context
-            task = TaskItem(
-                id=turn.generate_id("task"),
-                thread_id=turn.thread.id,
-                created_at=datetime.now(),
-                task=CustomTask(title="Looking"),
-            )
-            await turn.stream(ThreadItemAddedEvent(item=task))
+            task = await begun_task(context)
             found = task.model_copy(update={"task": CustomTask(title="Found")})
-            await turn.stream(ThreadItemReplacedEvent(item=found))
+            await context.context.stream(ThreadItemReplacedEvent(item=found))
             return "found"
 
         agent = backend.main.server.agent
