@@ -341,8 +341,7 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
         raise StoreError(
             f"The database {path} was written by a newer version of this program.", "too new"
         )
-    # A file that can only be read is refused here, instead of with the first message. To begin is
-    # not enough: there SQLite begins to read.
+    # A file that can only be read is refused here, not at the first message. BEGIN alone reads.
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("ROLLBACK")
