@@ -16,4 +16,4 @@ def test_the_demo_gets_an_answer_from_the_model() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     _, answer = done.stdout.split("> What is a rainbow?")
-    assert len(answer.split()) > 10
+    assert answer.strip()

@@ -16,7 +16,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -33,7 +33,14 @@ def modules() -> dict[str, ModuleType]:
     for name in [name for name in sys.modules if name.split(".")[0] == "app"]:
         del sys.modules[name]
     folders = [str(BACKEND), str(BACKEND / "tests")]
-    names = ["app.model_embedded", "app.model", "app.toy", "app.store_memory", "app.context"]
+    names = [
+        "app.finish",
+        "app.model_embedded",
+        "app.model",
+        "app.toy",
+        "app.store_memory",
+        "app.context",
+    ]
     names += ["app.locks_memory", "app.server"]
     sys.path[:0] = folders
     try:
@@ -122,41 +129,59 @@ def good_file(embedded: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 # --- The model ---
 
 
-async def answer(model: Model, settings: Any, history: list[Any]) -> tuple[str, int]:
-    """The streamed answer, and how many tokens the model says it took."""
-    run = Runner.run_streamed(
-        Agent(name="Assistant", instructions="Answer briefly."),
-        history,
-        run_config=RunConfig(model=model, model_settings=settings, tracing_disabled=True),
-    )
-    deltas = [
-        event.data.delta
-        async for event in run.stream_events()
-        if event.type == "raw_response_event" and event.data.type == "response.output_text.delta"
-    ]
-    assert "".join(deltas) == run.final_output
-    return str(run.final_output), run.context_wrapper.usage.output_tokens
+class Asked(Protocol):
+    async def __call__(self, model: Model, history: list[Any]) -> tuple[str, int]: ...
 
 
-def test_two_questions_in_a_row_are_answered(source: Any) -> None:
+@pytest.fixture
+def answer(modules: dict[str, ModuleType], source: Any) -> Asked:
+    """Gives the streamed answer, and how many tokens the model says it took.
+
+    How long a real model talks is chance: one that reaches its limit has answered too.
+    """
+
+    async def asked(model: Model, history: list[Any]) -> tuple[str, int]:
+        run = Runner.run_streamed(
+            Agent(name="Assistant", instructions="Answer briefly."),
+            history,
+            run_config=RunConfig(
+                model=model, model_settings=source.settings, tracing_disabled=True
+            ),
+        )
+        said = ""
+        try:
+            async for event in run.stream_events():
+                data = event.data if event.type == "raw_response_event" else None
+                if data is not None and data.type == "response.output_text.delta":
+                    said += data.delta
+        except modules["app.finish"].CutShort as error:
+            assert error.reason == "length"
+            return said, source.settings.max_tokens
+        assert said == run.final_output
+        return said, run.context_wrapper.usage.output_tokens
+
+    return asked
+
+
+def test_two_questions_in_a_row_are_answered(source: Any, answer: Asked) -> None:
     async def talk() -> None:
         model = source.load()
         history: list[Any] = [{"role": "user", "content": "What is a rainbow?"}]
-        first, tokens = await answer(model, source.settings, history)
+        first, tokens = await answer(model, history)
         assert first.strip()
         assert 0 < tokens <= source.settings.max_tokens
         history += [
             {"role": "assistant", "content": first},
             {"role": "user", "content": "Which colours does it have?"},
         ]
-        second, _ = await answer(model, source.settings, history)
+        second, _ = await answer(model, history)
         assert second.strip()
 
     asyncio.run(talk())
 
 
 def test_a_proxy_in_the_environment_does_not_come_between(
-    source: Any, monkeypatch: pytest.MonkeyPatch
+    source: Any, answer: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
@@ -165,7 +190,7 @@ def test_a_proxy_in_the_environment_does_not_come_between(
 
     async def talk() -> str:
         history = [{"role": "user", "content": "Hello."}]
-        return (await answer(source.load(), source.settings, history))[0]
+        return (await answer(source.load(), history))[0]
 
     assert asyncio.run(talk()).strip()
 
@@ -184,7 +209,7 @@ def test_nobody_else_on_the_machine_can_ask_it(source: Any) -> None:
     ids=["while it answers", "while it reads"],
 )
 def test_stop_frees_the_model_for_the_next_question(
-    source: Any, question: str, deltas: int
+    source: Any, answer: Asked, question: str, deltas: int
 ) -> None:
     async def talk() -> str:
         model = source.load()
@@ -202,7 +227,7 @@ def test_stop_frees_the_model_for_the_next_question(
         await asyncio.sleep(0.3)
         await stream.close()
         history = [{"role": "user", "content": "Hello."}]
-        talking = answer(model, source.settings, history)
+        talking = answer(model, history)
         return (await asyncio.wait_for(talking, 15))[0]
 
     assert asyncio.run(talk()).strip()
