@@ -55,14 +55,21 @@ class DatabaseSettings(ServerSettings):
 
 OTHER_SCHEMA = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 """What asyncpg raises when a table is not, or no longer, as the program knows it."""
-AWAY = (
-    OSError,
-    asyncio.TimeoutError,
+LOST = (
+    ConnectionError,
     asyncpg.InterfaceError,
     # So asyncpg takes the last words of a server that ends a session just when it is asked:
     # https://github.com/sqlalchemy/sqlalchemy/issues/13241
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+"""What it raises when a session has ended, as all do when PostgreSQL is restarted."""
+AWAY = (
+    *LOST,
+    OSError,
+    asyncio.TimeoutError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InvalidAuthorizationSpecificationError,

@@ -11,7 +11,7 @@ from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMeta
 from pydantic import TypeAdapter
 
 from app.context import RequestContext
-from app.database import AWAY, OTHER_SCHEMA, UNUSABLE, Pool, away, place
+from app.database import AWAY, LOST, OTHER_SCHEMA, UNUSABLE, Pool, away, place
 from app.schema import wrong_schema
 from app.settings import give_up
 from app.store import (
@@ -219,15 +219,27 @@ class PostgresStore(BaseStore):
     ) -> list[asyncpg.Record]:
         """Execute one statement, in one round trip. The rows that it returns."""
         pool = await self._opened()
+        values = (*map(storable, ids), *values)
         try:
-            async with pool.acquire(timeout=self._timeout) as connection:
-                try:
-                    return await connection.fetch(statement, *map(storable, ids), *values)
-                except OTHER_SCHEMA:
-                    await _check(connection, self._url)
-                    raise
+            try:
+                return await self._fetch(pool, statement, values)
+            except LOST:
+                # Where one session was ended, as by a restart, the others were too. Nobody knows
+                # whether the statement was executed; each does no harm a second time.
+                await pool.expire_connections()
+                return await self._fetch(pool, statement, values)
         except AWAY as error:
             raise away(self._url, error) from error
+
+    async def _fetch(
+        self, pool: Pool, statement: str, values: Sequence[object]
+    ) -> list[asyncpg.Record]:
+        async with pool.acquire(timeout=self._timeout) as connection:
+            try:
+                return await connection.fetch(statement, *values)
+            except OTHER_SCHEMA:
+                await _check(connection, self._url)
+                raise
 
     async def _opened(self) -> Pool:
         if self._pool is not None:
