@@ -1,11 +1,13 @@
 """A database that goes away while the server runs, and comes back."""
 
+import asyncio
 import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Chat, serving, thread_of
@@ -81,6 +83,35 @@ def test_a_database_that_was_away_is_used_again_without_a_restart(
         "Are you there?",
         "The second answer.",
     ]
+
+
+def test_a_database_that_goes_away_before_the_answer_is_stored_is_told(
+    settings: Settings, postgres: LocalPostgres
+) -> None:
+    class Interrupted(ScriptedModel):
+        async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            if not self.told:
+                await asyncio.to_thread(postgres.stop)
+            async for event in super().stream_response(*args, **kwargs):
+                yield event
+
+    server = AgentServer(
+        open_store(settings),
+        ScriptedSource(Interrupted("Lost.", "Here I am.")),
+        locks=open_locks(settings),
+        settings=settings,
+    )
+    with serving(build_app(settings, server)) as http:
+        chat = Chat(http)
+        events = chat.say("Are you there?")
+        assert events[-1]["type"] == "error"
+        assert SENTENCE in events[-1]["message"]
+        postgres.start()
+        thread_id = thread_of(events)
+        assert chat.messages(thread_id) == ["Are you there?"]
+        question = chat.post("items.list", thread_id=thread_id).json()["data"][0]["id"]
+        chat.stream("threads.retry_after_item", thread_id=thread_id, item_id=question)
+        assert chat.messages(thread_id) == ["Are you there?", "Here I am."]
 
 
 def test_no_thread_is_begun_that_cannot_be_locked(settings: Settings) -> None:

@@ -238,6 +238,8 @@ class ProtocolServer(ChatKitServer[RequestContext]):
                             # ChatKit has caught and logged it, without the request's id.
                             log.error("request %s: the turn failed, see above", context.request_id)
                             failed = FAILED
+                            # If the store is away, that is why.
+                            await self.store.check()
                             continue
                         case ThreadItemAddedEvent(item=item):
                             begun[item.id] = None
