@@ -9,7 +9,7 @@ from agents import function_tool
 from tests.backend import text_of
 from tests.matrix import STORES
 from tests.providers import REMOTE, talking_to
-from tests.standins import Answer, Refusal, StandIn, Text, Thought, ToolCall
+from tests.standins import Answer, HttpError, Refusal, Source, StandIn, Text, Thought, ToolCall
 
 BERLIN = ToolCall("current_time", {"time_zone": "Europe/Berlin"})
 TOKYO = ToolCall("current_time", {"time_zone": "Asia/Tokyo"})
@@ -40,6 +40,42 @@ def test_second_message_is_answered_and_the_first_is_remembered(
         ("assistant", "Hello Ada."),
         ("user", "Who am I?"),
     ]
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_what_only_python_takes_for_the_end_of_a_line_is_a_character_of_the_answer(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    text = "one\u2028two\u2029three\x85four\x0bfive"
+    standin.answers(Answer(Text([text, " six"]), delay=0.01))
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("Quote it.")
+        assert (turn.errors, turn.text) == ([], f"{text} six")
+        assert backend.texts(turn.thread)[1] == ("assistant", f"{text} six")
+
+
+def test_an_answer_keeps_its_sources(standin: StandIn, tmp_path: Path) -> None:
+    page = {"type": "url_citation", "url": "https://example.com/a", "title": "A page"}
+    source = Source(page | {"start_index": 0, "end_index": 5})
+    standin.answers(Answer(Text("Paris"), source, Text(" it is.")), Answer(Text("Yes.")))
+    with talking_to(standin, tmp_path, "openai") as backend:
+        turn = backend.say("What is the capital of France?")
+        assert (turn.errors, turn.ghosts, turn.text) == ([], [], "Paris it is.")
+        [annotation] = backend.items(turn.thread)[1]["content"][0]["annotations"]
+        assert annotation["source"]["url"] == "https://example.com/a"
+        assert backend.say("Sure?", turn.thread).text == "Yes."
+
+
+def test_messages_that_had_no_answer_are_told_as_one(standin: StandIn, tmp_path: Path) -> None:
+    standin.answers(HttpError(503), HttpError(503), Answer(Text("Hello.")))
+    with talking_to(standin, tmp_path) as backend:
+        thread = backend.say("Hello?").thread
+        backend.say("Hello??", thread)
+        assert backend.say("Hello???", thread).text == "Hello."
+    # The chat templates of many local models refuse two messages of the user in a row.
+    told = standin.requests[2]
+    assert [message["role"] for message in told.body["messages"]] == ["system", "user"]
+    assert told.turns == [("user", "Hello?"), ("user", "Hello??"), ("user", "Hello???")]
 
 
 @pytest.mark.parametrize("provider", REMOTE)

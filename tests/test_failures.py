@@ -30,6 +30,7 @@ from tests.standins import (
     NoFinish,
     Piece,
     Silence,
+    Source,
     StandIn,
     Text,
     Thought,
@@ -265,7 +266,7 @@ def test_what_comes_in_one_burst_with_a_failure_is_kept(
             assert backend.texts(turn.thread)[1] == ("assistant", "The answer is")
 
 
-@pytest.mark.parametrize("provider", ["gemini", "local"])
+@pytest.mark.parametrize("provider", ["gemini", "anthropic", "local"])
 def test_an_answer_that_the_provider_calls_a_failure_is_not_a_whole_one(
     provider: str, standin: StandIn, tmp_path: Path
 ) -> None:
@@ -274,6 +275,76 @@ def test_an_answer_that_the_provider_calls_a_failure_is_not_a_whole_one(
         turn = backend.say("What time is it?")
         assert "broke off" in turn.errors[0]["message"]
         assert backend.texts(turn.thread)[1] == ("assistant", "Let me see.")
+
+
+@pytest.mark.parametrize("form", ["error", "flat", "failed"])
+def test_a_provider_that_fails_before_the_first_word_is_told_by_its_cause(
+    form: Literal["error", "flat", "failed"],
+    standin: StandIn,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    standin.answers(Answer(Fault(MARKER, form)))
+    with talking_to(standin, tmp_path, "openai") as backend:
+        assert "overloaded" in check(backend.say("Hello?"), caplog.text, "openai")
+    assert "server_error" in caplog.text
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "azure", "local"])
+def test_arguments_that_are_no_json_do_not_spoil_the_thread(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(
+        Answer(ToolCall("current_time", '{"time_zone": "Eur')),
+        *(Answer(Text(f"The {number} answer.")) for number in ("first", "second", "third")),
+    )
+    with talking_to(standin, tmp_path, provider) as backend:
+        # LiteLLM cannot tell Claude of such a call within the same turn.
+        thread = backend.say("What time is it?").thread
+        for question in ("And now?", "And now?"):
+            turn = backend.say(question, thread)
+            assert not turn.errors
+            assert turn.text.endswith("answer.")
+
+
+def test_why_a_tool_failed_is_in_the_log(
+    standin: StandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    standin.answers(Answer(ToolCall("look", {})), Answer(Text("I could not look.")))
+    with talking_to(standin, tmp_path) as backend:
+
+        @function_tool
+        async def look() -> str:
+            """Look."""
+            raise OSError("no light")
+
+        agent = backend.main.server.agent
+        backend.main.server.agent = agent.clone(tools=[look])
+        turn = backend.say("Look.")
+        assert (turn.text, turn.errors) == ("I could not look.", [])
+        assert "the tool look failed" in caplog.text
+        assert "OSError: no light" in caplog.text
+        assert "no light" not in str(standin.requests[1].turns)
+
+
+def test_what_chatkit_cannot_take_ends_the_answer_and_keeps_what_came(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(
+        Answer(Text("The answer is"), Source({"type": "hearsay"}), Text(" 42.")),
+        Answer(Text("Better.")),
+    )
+    with talking_to(standin, tmp_path, "openai") as backend:
+        before = len(asyncio.all_tasks(backend.loop))
+        turn = backend.say("What is the answer?")
+        assert "broke off" in turn.errors[0]["message"]
+        assert not turn.ghosts
+        assert backend.texts(turn.thread)[1] == ("assistant", "The answer is")
+        assert backend.say("Still there?", turn.thread).text == "Better."
+        backend.settle()
+        gc.collect()
+        assert len(asyncio.all_tasks(backend.loop)) <= before
 
 
 def test_what_cannot_be_stored_is_taken_back(

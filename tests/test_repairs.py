@@ -15,12 +15,21 @@ from agents import Agent, Model, ModelResponse, Runner
 from agents.exceptions import UserError
 from agents.items import TResponseStreamEvent
 from agents.models.chatcmpl_converter import Converter
-from chatkit.agents import ThreadItemConverter, _merge_generators
+from chatkit.agents import (
+    ResponseStreamConverter,
+    ThreadItemConverter,
+    _convert_annotation,
+    _merge_generators,
+)
 from chatkit.server import ChatKitServer
 from chatkit.store import default_generate_id
 from chatkit.types import AssistantMessageContent, AssistantMessageItem
 from openai import AsyncOpenAI
-from openai.types.responses import ResponseTextDeltaEvent
+from openai.types.responses import (
+    ResponseOutputTextAnnotationAddedEvent,
+    ResponseTextDeltaEvent,
+)
+from pydantic import ValidationError
 
 from tests.standins import Answer, NoFinish, StandIn, Text, Thought
 
@@ -84,9 +93,9 @@ def test_a_chat_completions_stream_that_breaks_off_passes_for_a_whole_answer(
 def litellm_says() -> dict[str, str]:
     """What LiteLLM does by itself, in a process that has none of the repairs."""
     script = """
-import asyncio, os
+import asyncio, os, sys
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-import litellm
+import httpx, litellm
 from tests.standins import Answer, NoFinish, StandIn, Text
 
 async def ask(url, model):
@@ -104,17 +113,58 @@ with StandIn() as standin:
     print("finish", stream.received_finish_reason or stream.intermittent_finish_reason)
     asyncio.run(ask(standin.url, "gemini/gemini-99-flash"))
     print("system", repr(standin.requests[1].system))
+
+from litellm.litellm_core_utils.core_helpers import map_finish_reason
+sys.path.insert(0, "template/project/backend")
+from app.model_litellm import NOT_WHOLE
+print("reasons", *map(map_finish_reason, [*NOT_WHOLE, "model_context_window_exceeded"]))
+
+async def lines():
+    response = httpx.Response(200, content="data: one\\u2028two\\n".encode())
+    return [line async for line in response.aiter_lines()]
+
+print("lines", asyncio.run(lines()))
 """
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True
     )
     lines = [line.split(" ", 1) for line in ran.stdout.splitlines()]
-    return {line[0]: line[1] for line in lines if line[0] in ("finish", "system")}
+    return {line[0]: line[1] for line in lines if len(line) == 2}
 
 
 def test_litellm_gives_every_chunk_of_gemini_a_finish_reason(litellm_says: dict[str, str]) -> None:
     """model_litellm.py: mend_gemini_finish_reason."""
     assert litellm_says["finish"] == "stop"
+
+
+def test_litellm_takes_an_answer_that_is_not_whole_for_one_that_is(
+    litellm_says: dict[str, str],
+) -> None:
+    """model_litellm.py: mend_finish_reasons."""
+    assert set(litellm_says["reasons"].split()) == {"stop"}
+
+
+def test_httpx_ends_a_line_where_json_goes_on(litellm_says: dict[str, str]) -> None:
+    """model_litellm.py: mend_lines."""
+    assert litellm_says["lines"] == "['data: one', 'two']"
+
+
+def test_chatkit_does_not_take_an_annotation_of_the_openai_client() -> None:
+    """model_events.py: annotation_of."""
+    page = {"type": "url_citation", "url": "https://example.com", "title": "A page"}
+    event = ResponseOutputTextAnnotationAddedEvent.model_validate(
+        {
+            "type": "response.output_text.annotation.added",
+            "annotation": page | {"start_index": 0, "end_index": 1},
+            "annotation_index": 0,
+            "content_index": 0,
+            "item_id": "msg_1",
+            "output_index": 0,
+            "sequence_number": 0,
+        }
+    )
+    with pytest.raises(ValidationError):
+        asyncio.run(_convert_annotation(event.annotation, ResponseStreamConverter()))
 
 
 def test_litellm_gives_a_gemini_model_it_does_not_know_no_system_prompt(

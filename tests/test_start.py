@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.backend import message, sse
-from tests.providers import environment
+from tests.providers import KEY, environment, talking_to
 from tests.render import render, render_into
 from tests.standins import Answer, StandIn, Text
 
@@ -99,6 +99,7 @@ def test_each_bad_setting_is_one_line_that_names_it() -> None:
         "DATABASE_URL": "mysql://localhost/chat",
         "DEBUG": "perhaps",
         "HISTORY_ITEMS": "0",
+        "GEMINI_API_KEY": "“quoted”",
     }
     project = render(level=2, provider="gemini", store="sqlite")
     lines = failed_start(project, bad).splitlines()
@@ -106,6 +107,18 @@ def test_each_bad_setting_is_one_line_that_names_it() -> None:
     assert all(line.endswith(" Set it in .env or the environment.") for line in lines)
     [line] = failed_start(project, {"PORT": "eight thousand"}).splitlines()
     assert line.startswith("Cannot start: PORT ")
+
+
+@pytest.mark.parametrize("provider", ["gemini", "openai", "anthropic", "azure", "local"])
+def test_a_key_with_the_newline_of_its_file_is_taken(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(Text("Hello.")))
+    with talking_to(
+        standin, tmp_path, provider, **{f"{provider.upper()}_API_KEY": f" {KEY}\r\n"}
+    ) as backend:
+        assert backend.say("Hello?").text == "Hello."
+    assert any(value.endswith(KEY) for value in standin.requests[0].headers.values())
 
 
 def test_a_database_that_cannot_be_made_is_one_line_that_names_the_setting() -> None:

@@ -12,7 +12,7 @@ from tests.standins.request import Conversation, Request, text_of
 from tests.standins.script import Fault, HttpError, Refusal, Spoken, Thought, ToolCall
 from tests.standins.wire import Wire, marked, sse, token
 
-STOP = {"stop": "end_turn", "length": "max_tokens", "safety": "refusal"}
+STOP = {"stop": "end_turn", "length": "max_tokens", "safety": "refusal", "failed": "pause_turn"}
 ERRORS = {
     400: ("invalid_request_error", "messages: at least one message is required"),
     401: ("authentication_error", "invalid x-api-key"),

@@ -3,7 +3,6 @@
 https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
-import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -129,6 +128,6 @@ class ChatCompletions(Wire):
 def calls(tool_calls: list[dict[str, Any]]) -> list[tuple[str, str]]:
     functions = [call["function"] for call in tool_calls]
     return [
-        ("tool_call", str(ToolCall(function["name"], json.loads(function["arguments"] or "{}"))))
+        ("tool_call", str(ToolCall(function["name"], function["arguments"] or "{}")))
         for function in functions
     ]

@@ -68,7 +68,7 @@ class Gemini(Wire):
         yield sse({"error": error}, newline="\r\n")
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
-        part: dict[str, Any] = {"functionCall": {"name": call.name, "args": dict(call.arguments)}}
+        part: dict[str, Any] = {"functionCall": {"name": call.name, "args": json.loads(call.json)}}
         # Of parallel calls only the first is signed.
         if not self.signed:
             part["thoughtSignature"] = base64.b64encode(secrets.token_bytes(96)).decode()

@@ -4,7 +4,6 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
 import base64
-import json
 import secrets
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Any
 
 from tests.standins.openai_errors import http_error
 from tests.standins.request import Conversation, Request, text_of
-from tests.standins.script import Fault, HttpError, Refusal, Spoken, Thought, ToolCall
+from tests.standins.script import Fault, HttpError, Refusal, Source, Spoken, Thought, ToolCall
 from tests.standins.wire import Wire, marked, sse, token
 
 INCOMPLETE = {"length": "max_output_tokens", "safety": "content_filter"}
@@ -70,6 +69,15 @@ class Responses(Wire):
         match piece:
             case ToolCall():
                 yield from self._call(piece)
+            case Source():
+                assert self.item is not None
+                sources = self.item["content"][-1]["annotations"]
+                sources.append(dict(piece.annotation))
+                yield self._part(
+                    "output_text.annotation.added",
+                    annotation_index=len(sources) - 1,
+                    annotation=sources[-1],
+                )
             case Thought():
                 yield from self._open_thought()
                 for delta in piece.deltas:
@@ -269,7 +277,7 @@ def turns(item: dict[str, Any]) -> list[tuple[str, str]]:
         case "message":
             return [(item["role"], text) for text in text_of(item["content"])]
         case "function_call":
-            return [("tool_call", str(ToolCall(item["name"], json.loads(item["arguments"]))))]
+            return [("tool_call", str(ToolCall(item["name"], item["arguments"])))]
         case "function_call_output":
             return [("tool_output", "\n".join(text_of(item["output"])))]
         case "reasoning":

@@ -41,20 +41,30 @@ class Refusal(Text):
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where the text before it comes from, as hosted tools tell it: OpenAI Responses only."""
+
+    annotation: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class ToolCall:
     """A call of a function. Several in one answer are parallel calls."""
 
     name: str
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, Any] | str
+    """A text is sent as it is, where the format has them as text: a model may write no JSON."""
     pieces: int = 3
     """In how many deltas the arguments come, where the format cuts them."""
 
     def __str__(self) -> str:
         """As `Request.turns` tells it."""
-        return f"{self.name}({json.dumps(self.arguments, ensure_ascii=False)})"
+        return f"{self.name}({self.json})"
 
     @property
     def json(self) -> str:
+        if isinstance(self.arguments, str):
+            return self.arguments
         return json.dumps(self.arguments, ensure_ascii=False)
 
     @property
@@ -113,7 +123,7 @@ class NoFinish:
 class Finish:
     """The answer ends here for this reason, in the provider's own word for it.
 
-    "failed" is a word of Gemini's and of chat completions' only.
+    "failed" is no word of OpenAI Responses.
     """
 
     reason: Literal["stop", "length", "safety", "failed"] = "stop"
@@ -131,7 +141,7 @@ class HttpError:
     """Seconds, for the header of that name."""
 
 
-Spoken = Text | Thought | Refusal | ToolCall
+Spoken = Text | Thought | Refusal | Source | ToolCall
 Piece = Spoken | Silence | Cut | Fault | MalformedJson | NoFinish | Finish
 
 

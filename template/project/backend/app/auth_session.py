@@ -151,7 +151,7 @@ class SessionAuth:
             return await self._ask(cookies, client)
         key = hashlib.sha256(cookies).digest()
         until, answer = self._remembered.get(key, (0.0, None))
-        if time.monotonic() < until:
+        if answer and time.monotonic() < until and not ended(answer):
             return answer
         if key not in self._asking:
             task = asyncio.create_task(self._ask_and_remember(key, cookies, client))

@@ -1,5 +1,6 @@
 """A failed run as a sentence for the person at the chat. What a provider wrote stays out of it."""
 
+import re
 import traceback
 from dataclasses import dataclass
 
@@ -39,6 +40,9 @@ CUT = {
 }
 """What the chat says of an answer that was cut for one of these reasons."""
 
+CODES = {"rate_limit_exceeded": 429, "server_error": 500}
+"""The HTTP status that says the same as the code of a failure within the stream."""
+
 
 def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
     """Tell what went wrong, and what to do.
@@ -61,7 +65,7 @@ def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
             return SILENT
         case openai.APIConnectionError():
             return BROKE_OFF if begun else UNREACHABLE
-        case openai.APIError():
+        case openai.APIError() | CutShort():
             return BROKE_OFF if begun else by_status(status_of(error), api_key)
         case _:
             return BROKE_OFF if begun else UNKNOWN
@@ -108,13 +112,20 @@ def status_of(error: Exception) -> int | None:
     LiteLLM's classes do not follow the status (a 403 may be a BadRequestError), so it decides.
     """
     status = getattr(error, "status_code", None)
-    return status if isinstance(status, int) else None
+    return status if isinstance(status, int) else CODES.get(code_of(error))
+
+
+def code_of(error: Exception) -> str:
+    """The provider's word for what failed within the stream; empty if it is more than a word."""
+    code = error.reason if isinstance(error, CutShort) else getattr(error, "code", None)
+    return code if isinstance(code, str) and re.fullmatch(r"[a-z_]{1,40}", code) else ""
 
 
 def log_line(error: Exception) -> str:
-    """The error for the log: its kind, status and place, without the provider's words."""
+    """The error for the log: its kind, status or code, and place, without the provider's words."""
     error = root_of(error)
-    status = f" ({status_of(error)})" if status_of(error) else ""
+    said = code_of(error) or status_of(error)
     frames = traceback.extract_tb(error.__traceback__)
     where = f", in {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__module__}.{type(error).__name__}{status}{where}"
+    kind = f"{type(error).__module__}.{type(error).__name__}"
+    return f"{kind} ({said}){where}" if said else kind + where

@@ -6,8 +6,6 @@ from typing import Any, Protocol
 
 from agents.exceptions import _mark_error_to_drain_stream_events
 
-ENDS = ("response.completed", "response.failed", "response.error", "error")
-"""The events that end a model's answer."""
 NOT_WHOLE = ("length", "model_length", "content_filter", "error", "abort")
 """The finish reasons of answers that are not whole."""
 
@@ -15,7 +13,7 @@ NOT_WHOLE = ("length", "model_length", "content_filter", "error", "abort")
 class CutShort(Exception):
     """The provider ended the answer before it was complete.
 
-    `reason` is the provider's word for it, such as length, or None if it gave none.
+    `reason` is the provider's word for it, such as length or server_error, or None if it gave none.
     """
 
     def __init__(self, reason: str | None = None) -> None:
@@ -33,16 +31,23 @@ class KeepsWhatCame:
 
     async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         model: Any = super()
-        ended = False
+        completed = False
         try:
             async with aclosing(model.stream_response(*args, **kwargs)) as events:
                 async for event in events:
-                    if event.type == "response.incomplete":
-                        details = event.response.incomplete_details
-                        raise CutShort(details.reason if details else None)
-                    ended = ended or event.type in ENDS
+                    match event.type:
+                        case "response.incomplete":
+                            details = event.response.incomplete_details
+                            raise CutShort(details.reason if details else None)
+                        case "response.failed":
+                            failure = event.response.error
+                            raise CutShort(failure.code if failure else None)
+                        case "error":
+                            raise CutShort(event.code)
+                        case "response.completed":
+                            completed = True
                     yield event
-            if not ended:
+            if not completed:
                 raise CutShort
         except Exception as error:
             _mark_error_to_drain_stream_events(error)

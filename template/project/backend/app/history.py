@@ -1,7 +1,7 @@
 """What the model is told: the newest items of the thread, as input for the Agents SDK."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from agents import TResponseInputItem
@@ -70,7 +70,8 @@ class Converter(ThreadItemConverter):
         words = " · ".join(texts_of(item.widget.model_dump(mode="json")))
         if len(words) > WIDGET_CHARACTERS:
             words = words[: WIDGET_CHARACTERS - 1] + "…"
-        return {"role": "user", "content": f"[The user is shown a widget: {words}]"}
+        text = f"[The user is shown a widget: {words}]"
+        return {"role": "user", "content": [text_part(text)]}
 
     async def attachment_to_message_content(
         self, attachment: Attachment
@@ -122,7 +123,7 @@ def tool_call_input(call_id: str, content: dict[str, Any]) -> list[TResponseInpu
             "type": "function_call",
             "call_id": call_id,
             "name": content["name"],
-            "arguments": content["arguments"],
+            "arguments": as_object(content["arguments"]),
         },
         {
             "type": "function_call_output",
@@ -130,6 +131,17 @@ def tool_call_input(call_id: str, content: dict[str, Any]) -> list[TResponseInpu
             "output": content["output"],
         },
     ]
+
+
+def as_object(arguments: str) -> str:
+    """The arguments if they are a JSON object, else an empty one.
+
+    A model may write what is none, and its provider then refuse every history that repeats it.
+    """
+    try:
+        return arguments if isinstance(json.loads(arguments), dict) else "{}"
+    except ValueError:
+        return "{}"
 
 
 async def model_input(
@@ -157,7 +169,22 @@ async def model_input(
         if turns and budget < 0:
             break
         turns.append(converted)
-    return [item for turn in reversed(turns) for item in turn]
+    return joined(item for turn in reversed(turns) for item in turn)
+
+
+def joined(items: Iterable[Any]) -> list[Any]:
+    """The items, in which messages of the user that follow each other are one.
+
+    Such do where an answer failed, and the templates of many local models refuse them.
+    """
+    result: list[Any] = []
+    for item in items:
+        before = result[-1] if result else {}
+        if item.get("role") == "user" == before.get("role"):
+            result[-1] = before | {"content": [*before["content"], *item["content"]]}
+        else:
+            result.append(item)
+    return result
 
 
 def shortened(item: Any) -> Any:

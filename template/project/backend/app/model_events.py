@@ -7,6 +7,7 @@ from openai.types.responses import (
     ResponseReasoningSummaryTextDeltaEvent,
     ResponseReasoningSummaryTextDoneEvent,
 )
+from pydantic import BaseModel
 
 from app.text import whole
 
@@ -23,7 +24,7 @@ class ModelEvents:
         self.responding = True
         """Whether the model is at work: not while the tools run that it called."""
         self._new_id = new_id
-        self._ids: dict[tuple[str, int], str] = {}
+        self._ids: dict[tuple[str, int | None], str] = {}
         self._half = ""
         self._thought: ResponseReasoningSummaryTextDoneEvent | None = None
 
@@ -45,9 +46,11 @@ class ModelEvents:
             case "response.output_item.done":
                 yield self._with_item_id(event)
             case str() if hasattr(event, "item_id"):
-                key = item_type(event.type), event.output_index
+                # What a server of its own adds to the protocol may have no place in the answer.
+                key = item_type(event.type), getattr(event, "output_index", None)
                 own = {"item_id": self._ids.get(key, event.item_id)}
-                named = event.model_copy(update=own | self._whole_texts(event))
+                changed = self._whole_texts(event) | annotation_of(event)
+                named = event.model_copy(update=own | changed)
                 self._note_thought(named)
                 yield named
             case _:
@@ -61,9 +64,9 @@ class ModelEvents:
             changed["content"] = [whole_part(part) for part in event.item.content]
         return event.model_copy(update={"item": event.item.model_copy(update=changed)})
 
-    def _whole_texts(self, event: Any) -> dict[str, str]:
+    def _whole_texts(self, event: Any) -> dict[str, Any]:
         """The event's texts without half a character, which waits for its other half."""
-        fields, changed = vars(event), dict[str, str]()
+        fields, changed = vars(event), dict[str, Any]()
         if isinstance(delta := fields.get("delta"), str):
             delta, self._half = split_half(self._half + delta)
             changed["delta"] = whole(delta)
@@ -100,6 +103,16 @@ def whole_part(part: Any) -> Any:
     """A copy of a message's part, a text or a refusal, without half a character."""
     name = "text" if part.type == "output_text" else "refusal"
     return part.model_copy(update={name: whole(getattr(part, name))})
+
+
+def annotation_of(event: Any) -> dict[str, Any]:
+    """The event's annotation, such as the source of a web search, as ChatKit takes it.
+
+    The OpenAI client has a class for it in an event and another one in a message, and ChatKit
+    takes only the latter, or a dict: https://github.com/openai/chatkit-python/pull/99
+    """
+    annotation = vars(event).get("annotation")
+    return {"annotation": annotation.model_dump()} if isinstance(annotation, BaseModel) else {}
 
 
 def item_type(event_type: str) -> str:

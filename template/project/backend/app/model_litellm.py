@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import wraps
 from typing import Any
@@ -18,6 +18,24 @@ from app.settings import ROOT
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 
+NOT_WHOLE = (
+    *("FINISH_REASON_UNSPECIFIED", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE"),
+    *("MISSING_THOUGHT_SIGNATURE", "TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL"),
+    *("error", "network_error", "pause_turn"),
+)
+
+
+def mend_finish_reasons() -> None:
+    """Let an answer that is not whole be told from one that is: LiteLLM calls these a "stop", too.
+
+    https://github.com/BerriAI/litellm/pull/23800
+    """
+    from litellm.litellm_core_utils import core_helpers
+
+    reasons: dict[str, Any] = core_helpers._FINISH_REASON_MAP
+    reasons |= dict.fromkeys(NOT_WHOLE, "error") | {"model_context_window_exceeded": "length"}
+
+
 def mend_gemini_finish_reason() -> None:
     """Let Gemini's chunks have the finish reason that Gemini gave them, or none, as for a failure.
 
@@ -31,12 +49,31 @@ def mend_gemini_finish_reason() -> None:
 
     @wraps(check)
     def check_if_given(message: Any, finish_reason: str | None) -> Any:
-        if finish_reason is None or finish_reason.startswith("MALFORMED"):
-            return None
-        return check(message, finish_reason)
+        return None if finish_reason is None else check(message, finish_reason)
 
     if not hasattr(check, "__wrapped__"):
         VertexGeminiConfig._check_finish_reason = staticmethod(check_if_given)
+
+
+def mend_lines() -> None:
+    """Let only a newline end a line of a provider's stream, as server-sent events have it.
+
+    For httpx U+2028 and the like end one too, which JSON may hold as they are: Claude's answer
+    would break off there, and Gemini's would lose them.
+    https://github.com/BerriAI/litellm/pull/28566
+    """
+    from httpx import Response
+
+    async def aiter_lines(self: Response) -> AsyncIterator[str]:
+        rest = b""
+        async for data in self.aiter_bytes():
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                yield line.rstrip(b"\r").decode("utf-8", "replace")
+        if rest:
+            yield rest.decode("utf-8", "replace")
+
+    Response.aiter_lines = aiter_lines  # type: ignore[method-assign] # that is the mend
 
 
 def introduce_gemini(name: str) -> None:
@@ -83,7 +120,9 @@ class LitellmSource(ModelSource):
         import litellm
         from agents.extensions.models.litellm_model import LitellmModel
 
+        mend_finish_reasons()
         mend_gemini_finish_reason()
+        mend_lines()
         litellm.suppress_debug_info = True
         # Its own handler would write every line a second time.
         logging.getLogger("LiteLLM").handlers.clear()

@@ -57,6 +57,9 @@ REQUEST: TypeAdapter[ChatKitReq] = TypeAdapter(ChatKitReq)
 # no-transform and X-Accel-Buffering keep proxies from collecting the stream before they pass it on.
 STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
+# For many clients these, too, end a line of a stream, as for Python's splitlines.
+LINE_ENDS = {end.encode(): f"\\u{ord(end):04x}".encode() for end in "\x85\u2028\u2029"}
+
 # The operations that need a method which ChatKitServer leaves to its subclasses.
 OPTIONAL: dict[type[BaseModel], tuple[str, str]] = {
     InputTranscribeReq: ("transcribe", "This server takes no dictation."),
@@ -264,7 +267,10 @@ class ProtocolServer(ChatKitServer[RequestContext]):
             yield self._sent(ErrorEvent(message=context.signed(failed), allow_retry=retry))
 
     def _sent(self, event: ThreadStreamEvent) -> bytes:
-        return b"data: " + self._serialize(event) + b"\n\n"
+        data = self._serialize(event)
+        for character, escape in LINE_ENDS.items():
+            data = data.replace(character, escape)
+        return b"data: " + data + b"\n\n"
 
     def _serialize(self, obj: BaseModel) -> bytes:
         # ChatKit's own times are naive and local; a client in another time zone needs the offset.

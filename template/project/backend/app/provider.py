@@ -7,12 +7,18 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from app.settings import checked_url
 
 
-def _blank_is_none(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
+def _key(value: Any) -> Any:
+    """The key as a header can hold it, without the newline that files end with; None if blank."""
+    if not isinstance(value, str):
+        return value
+    key = value.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError
+    return key or None
 
 
 Url = Annotated[str, AfterValidator(checked_url)]
-ApiKey = Annotated[SecretStr | None, BeforeValidator(_blank_is_none)]
+ApiKey = Annotated[SecretStr | None, BeforeValidator(_key)]
 
 
 def reveal(secret: SecretStr | None) -> str | None:

@@ -1,5 +1,6 @@
 """The ChatKitServer: one turn of the conversation, from the user's message to the stored answer."""
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from agents import (
     RunErrorHandlerInput,
     RunErrorHandlers,
     Runner,
+    ToolErrorFormatterArgs,
     set_tracing_disabled,
 )
 from chatkit.agents import AgentContext
@@ -26,6 +28,8 @@ from app.store import BaseStore
 from app.stream import failed_turn, stream_run
 from app.turn_server import TurnServer
 from app.turns import Locks
+
+log = logging.getLogger("app")
 
 # Otherwise every conversation goes to OpenAI's trace store as soon as OPENAI_API_KEY is set.
 set_tracing_disabled(True)
@@ -119,6 +123,7 @@ class AgentServer(TurnServer):
                 model_settings=self.model.settings,
                 # A model may invent a tool. Told so, it finds another way.
                 tool_not_found_behavior="return_error_to_model",
+                tool_error_formatter=log_tool_error,
             ),
         )
         async for event in stream_run(
@@ -135,3 +140,11 @@ def refusal(refused: RunErrorHandlerInput[Any]) -> str:
     """A refusal is an answer too: otherwise it would end the run as a failure."""
     assert isinstance(refused.error, ModelRefusalError)
     return refused.error.refusal
+
+
+def log_tool_error(failed: ToolErrorFormatterArgs[Any]) -> None:
+    """Log why a tool failed. The model is told in the SDK's own words, which name no cause."""
+    request: RequestContext = failed.run_context.context.request_context
+    if failed.error is not None:
+        line = "request %s: the tool %s failed"
+        log.error(line, request.request_id, failed.tool_name, exc_info=failed.error)

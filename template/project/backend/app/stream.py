@@ -72,10 +72,7 @@ async def stream_run(
     produced: dict[str, None] = {}
     unseen: set[str] = set()
     last: ThreadItem | None = None
-    # The source looks like a run to ChatKit, and it never raises: an exception would leave a task
-    # behind in _merge_generators
-    # (https://github.com/openai/chatkit-python/blob/main/chatkit/agents.py).
-    events = stream_agent_response(context, source)  # type: ignore[arg-type]
+    events = chatkit_events(source, context)
     try:
         async for event in events:
             match event:
@@ -138,10 +135,6 @@ async def stream_run(
                 yield ThreadItemDoneEvent(item=stopped_item(context))
         elif unseen.issuperset(produced):
             raise told(EMPTY, request)
-    except CustomStreamError:
-        raise
-    except Exception as error:
-        raise failed_turn(error, request, begun=bool(produced), api_key=api_key) from None
     finally:
         source.close()
         # So would a reader who goes before the end, because an item cannot be stored, say.
@@ -270,6 +263,20 @@ class RunSource:
             content=tool_call_item_content(call.name, call.arguments, output),
         )
         await self._context.stream(ThreadItemDoneEvent(item=item))
+
+
+async def chatkit_events(
+    source: RunSource, context: AgentContext[RequestContext]
+) -> AsyncIterator[ThreadStreamEvent]:
+    """The run as ChatKit tells it. What ChatKit cannot take counts as the run's own error."""
+    try:
+        # The source looks like a run to ChatKit, and it never raises: an exception would leave a
+        # task behind in _merge_generators
+        # (https://github.com/openai/chatkit-python/blob/main/chatkit/agents.py).
+        async for event in stream_agent_response(context, source):  # type: ignore[arg-type]
+            yield event
+    except Exception as error:
+        source.error = error
 
 
 def is_client_tool(agent: Agent[Any], name: str) -> bool:
