@@ -12,10 +12,11 @@ from typing import Any
 
 import asyncpg
 import pytest
-from test_postgres import Wire, server, server_url  # noqa: F401
+from test_postgres import Wire, server, server_url, through_a_wire  # noqa: F401
 
 from app.local_postgres import LocalPostgres
 from app.locks_postgres import ThreadLocks, lock_key
+from app.store import StoreError
 from app.turns import ThreadBusy
 
 BACKEND = Path(__file__).resolve().parents[1]
@@ -315,6 +316,29 @@ def test_a_database_that_stays_away_does_not_hold_up_the_end(
     run(use, server_url)
     assert time.monotonic() - began < 10
     server.start()
+
+
+def test_all_who_wait_for_a_silent_database_are_told_at_once(server_url: str) -> None:  # noqa: F811
+    async def use(wire: Wire, url: str) -> None:
+        locks = ThreadLocks(url, timeout=1)
+        async with locks.hold("ada", "thr_0", 1):
+            pass
+        wire.open.clear()
+
+        async def refused(number: int) -> None:
+            with pytest.raises(StoreError, match="does not answer"):
+                async with locks.hold("ada", f"thr_{number}", 5):
+                    raise AssertionError
+
+        began = time.monotonic()
+        await asyncio.gather(*(refused(number) for number in range(10)))
+        assert time.monotonic() - began < 5
+        wire.open.set()
+        async with locks.hold("ada", "thr_1", 5):
+            pass
+        await locks.close()
+
+    through_a_wire(use, server_url)
 
 
 def test_a_lock_costs_two_round_trips(server: LocalPostgres, server_url: str) -> None:  # noqa: F811

@@ -45,6 +45,8 @@ class ThreadLocks:
         self._asking = asyncio.Lock()
         # What this process holds: True, or False while it takes a lock or gives it back.
         self._keys: dict[int, bool] = {}
+        # The latest try that failed, and when it did.
+        self._failure: tuple[Exception, float] | None = None
         self._restoring: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -83,7 +85,10 @@ class ThreadLocks:
             return False
         self._keys[key] = False
         try:
-            taken = await asyncio.shield(self._try(key))
+            trying = asyncio.create_task(self._try(key))
+            # Whoever is cancelled does not ask what became of it.
+            trying.add_done_callback(lambda task: task.cancelled() or task.exception())
+            taken = await asyncio.shield(trying)
         except BaseException as error:
             # Nobody waits for the answer any more, but it may be yes.
             await asyncio.shield(self._give_back(key))
@@ -95,9 +100,19 @@ class ThreadLocks:
         return taken
 
     async def _try(self, key: int) -> bool:
+        now = asyncio.get_running_loop().time
+        waiting_since = now()
         async with self._asking:
-            session = await self._opened()
-            self._keys[key] = taken = await _ask(session, TRY, key)
+            if self._failure is not None and self._failure[1] > waiting_since:
+                # A database that is silent costs all who wait for it the timeout once, and not
+                # each of them anew behind the others.
+                raise self._failure[0]
+            try:
+                session = await self._opened()
+                self._keys[key] = taken = await _ask(session, TRY, key)
+            except Exception as error:
+                self._failure = error, now()
+                raise
             return taken
 
     async def _give_back(self, key: int) -> None:
