@@ -38,6 +38,8 @@ def configure_logging(level: str) -> None:
             processors=[ProcessorFormatter.remove_processors_meta, JSONRenderer()],
         )
     )
+    if number != logging.DEBUG:
+        handler.addFilter(without_words)
     logging.basicConfig(level=max(number, logging.INFO), handlers=[handler])
     logging.getLogger("app").setLevel(number)
     logging.captureWarnings(True)
@@ -47,6 +49,13 @@ def configure_logging(level: str) -> None:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.access").addFilter(without_query)
+
+
+def without_words(record: logging.LogRecord) -> bool:
+    """Of an exception that is a line itself, as ChatKit logs it, let the line tell the kind."""
+    if isinstance(record.msg, BaseException):
+        record.msg = type(record.msg).__qualname__
+    return True
 
 
 def without_query(record: logging.LogRecord) -> bool:

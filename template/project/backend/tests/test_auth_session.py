@@ -122,7 +122,16 @@ def test_nothing_outlives_the_session(chat: Chat, website: Website) -> None:
     assert chat.post("threads.list").status_code == 200
     time.sleep(0.5)
     assert chat.post("threads.list").status_code == 401
-    assert len(website.asked) == 1
+
+
+def test_a_session_that_the_website_prolongs_goes_on(chat: Chat, website: Website) -> None:
+    session = website.sessions["session=ada-s"]["session"] = {}
+    for seconds in (0.3, 60):
+        end = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+        session["expiresAt"] = end.isoformat()
+        sign_in(chat, **ADA)
+        assert chat.post("threads.list").status_code == 200
+        time.sleep(0.3)
 
 
 def test_requests_that_come_together_ask_once(chat: Chat, website: Website) -> None:

@@ -8,11 +8,12 @@ import httpx
 import pytest
 from chatkit.types import StreamingReq
 from conftest import Chat
+from limits import parse
 from starlette.requests import Request
 from test_http import EchoServer
 
 from app.context import RequestContext
-from app.limits import Limits, LimitSettings
+from app.limits import Limits, LimitSettings, MemoryWindow
 from app.protocol import ProtocolServer, Refused
 from app.settings import load
 from app.wiring import Settings, open_store
@@ -65,6 +66,16 @@ def send(chat: Chat, user: str = "alice") -> httpx.Response:
     params = {"input": message | {"attachments": [], "inference_options": {}}}
     body = {"type": "threads.create", "params": params}
     return chat.http.post("/chatkit", json=body, headers={"X-User": user})
+
+
+def test_whoever_has_sent_nothing_for_the_window_is_forgotten() -> None:
+    window, rate = MemoryWindow(), parse("1/second")
+    for number in range(100):
+        assert window.count(rate, f"user {number}") == 0
+    assert window.count(rate, "user 7") == 1
+    time.sleep(1.1)
+    assert window.count(rate, "user 7") == 0
+    assert len(window._sent) == 1
 
 
 def test_a_user_has_so_many_streams_and_gets_back_each_that_ends() -> None:

@@ -58,8 +58,9 @@ logging.getLogger("app").debug("debug")
 logging.getLogger("library").debug("library")
 try:
     raise ValueError(sys.argv[1])
-except ValueError:
+except ValueError as error:
     logging.getLogger("app").exception("failed")
+    logging.getLogger("chatkit.server").exception(error)
 """
 
 
@@ -102,9 +103,12 @@ def test_every_line_is_json_and_quotes_nobody() -> None:
 
 
 def test_debug_tells_the_exceptions_own_words() -> None:
-    [debug, failure] = logged(FAILURE, "debug")
+    [debug, failure, chatkit] = logged(FAILURE, "debug")
     assert (debug["level"], debug["message"]) == ("debug", "debug")
     assert failure["exception"].endswith(f"\nValueError: {SAID}")
+    assert chatkit["message"] == SAID
 
-    [failure] = logged(FAILURE, "error")
+    lines = [failure, chatkit] = logged(FAILURE, "error")
     assert failure["exception"].endswith("\nValueError")
+    assert chatkit["message"] == "ValueError"
+    assert SAID not in json.dumps(lines)
