@@ -130,4 +130,4 @@ def make_older(repository: Path) -> None:
     reword(project / "backend/app/context.py", '"""', '"""Older. ', count=1)
     reword(project / "backend/main.py", "shutdown=5", "shutdown=6")
     (project / "backend/app/gone.py").write_text('"""Unused."""\n', encoding="utf-8")
-    (project / "backend/app/debug.py").unlink()
+    (project / "backend/app/chat_page.py").unlink()

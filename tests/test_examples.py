@@ -80,7 +80,7 @@ def test_a_level_s_difference_is_shown_file_by_file(text: str) -> None:
     assert " fastapi>=" in requirements
     assert "gone" in diff(text, "level-2", "backend/app/hello.py")
     assert "new" in diff(text, "level-3", "backend/app/auth_jwt.py")
-    assert "backend/app/text.py" not in re.findall(r"<summary>(\S+)", text)
+    assert "backend/app/context.py" not in re.findall(r"<summary>(\S+)", text)
 
 
 def test_code_is_shown_as_it_is_written(folder: Path, text: str) -> None:

@@ -59,7 +59,6 @@ ALWAYS = {
     "backend/app/__init__.py",
     "backend/app/chat_page.py",
     "backend/app/context.py",
-    "backend/app/debug.py",
     "backend/app/page/composer.js",
     "backend/app/page/conversation.js",
     "backend/app/page/dom.js",
@@ -82,7 +81,6 @@ ALWAYS = {
     "backend/app/routes.py",
     "backend/app/settings.py",
     "backend/app/store.py",
-    "backend/app/text.py",
     "backend/app/wiring.py",
     "backend/constraints.txt",
     "backend/main.py",
@@ -112,6 +110,7 @@ LEVEL_2 = {
     "backend/tests/test_store.py",
 }
 LEVEL_3 = {
+    "backend/app/urls.py",
     "backend/app/actions.py",
     "backend/app/auth.py",
     "backend/app/edge.py",
@@ -136,7 +135,11 @@ LEVEL_3 = {
     "backend/tests/test_titles.py",
     "backend/tests/test_tools.py",
 }
-LITELLM = {"backend/app/model_litellm.py", "backend/app/provider.py"}
+LITELLM = {
+    "backend/app/model_litellm.py",
+    "backend/app/provider.py",
+    "backend/app/urls.py",
+}
 BY_PROVIDER = {
     "gemini": LITELLM,
     "openai": LITELLM | {"backend/app/model_openai.py"},

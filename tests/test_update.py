@@ -132,7 +132,7 @@ def test_copy_and_update_as_typed_keep_every_edit(
     assert b"## Settings" in now["README.md"]
     assert "backend/app/page/official.html" not in now
     assert "backend/app/gone.py" not in now
-    assert set(now) - set(edited) == {"backend/app/debug.py"}
+    assert set(now) - set(edited) == {"backend/app/chat_page.py"}
     with signed_in("jwt") as users:
         settings = environment("local", standin, tmp_path) | users.env | {"TITLES": "false"}
         standin.answers(Answer(Text("Hm.")))
@@ -223,7 +223,7 @@ def test_a_project_inside_a_larger_repository_is_updated_alone(
     assert conflicts(tmp_path) == ["services/my app/README.md"]
     assert (project / "README.md").read_text(encoding="utf-8").startswith("# my app\n")
     assert not (project / "backend/app/gone.py").exists()
-    assert (project / "backend/app/debug.py").exists()
+    assert (project / "backend/app/chat_page.py").exists()
     assert other.read_text(encoding="utf-8") == "being written\n"
 
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 from starlette.requests import Request
 
 from app.context import LOCAL_USER, RequestContext
-from app.settings import checked_url
+from app.urls import checked_url
 
 MAX_USER_ID = 255
 LANGUAGE = re.compile(r"[a-zA-Z]{2,8}([-_][a-zA-Z0-9]{1,8})*")

@@ -21,7 +21,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from starlette.requests import Request
 
 from app.auth import AuthUrl, is_user_id, language_of, roles_of, text_or_none
-from app.context import RequestContext
+from app.context import RequestContext, request_id_of
 from app.protocol import Refused
 from app.settings import ServerSettings, give_up, load
 
@@ -61,7 +61,7 @@ def context_of(claims: Mapping[str, Any], request: Request) -> RequestContext:
         roles=roles_of(claims.get("roles")),
         tenant=text_or_none(claims.get("tenant")),
         locale=language_of(request, claims.get("locale")),
-        request_id=request.state.request_id,
+        request_id=request_id_of(request),
     )
 
 
@@ -161,7 +161,7 @@ class JwtAuth:
         except jwt.PyJWTError as error:
             # Which check failed is for the log alone: it would help whoever makes up tokens.
             reason = type(error).__name__
-            log.info("request %s: the token is refused: %s", request.state.request_id, reason)
+            log.info("request %s: the token is refused: %s", request_id_of(request), reason)
             raise invalid_token() from None
         return context_of(claims, request)
 

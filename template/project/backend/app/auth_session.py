@@ -26,7 +26,7 @@ from pydantic import (
 from starlette.requests import Request
 
 from app.auth import AuthUrl, is_user_id, language_of, roles_of, text_or_none
-from app.context import RequestContext
+from app.context import RequestContext, request_id_of
 from app.protocol import Refused
 from app.settings import Origins, ServerSettings
 
@@ -76,7 +76,7 @@ def context_of(answer: Answer, user: User, request: Request) -> RequestContext:
         roles=roles_of(user.role),
         tenant=text_or_none(answer.session.organization) if answer.session else None,
         locale=language_of(request, user.locale),
-        request_id=request.state.request_id,
+        request_id=request_id_of(request),
     )
 
 

@@ -4,13 +4,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Response
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from app.protocol import ProtocolServer
-
-PAGE = Path(__file__).with_name("page")
 
 # Whatever a model writes, it cannot become script, nor reach another host: not even by an image,
 # whose address could carry a conversation away.
@@ -34,50 +32,42 @@ HEADERS = {
 }
 
 
+class PageFiles(StaticFiles):
+    """The page's files, each under its policy."""
+
+    def file_response(self, full_path: str | PathLike[str], *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(full_path, *args, **kwargs)
+        official = Path(full_path).name == "official.html"
+        policy = {"Content-Security-Policy": OFFICIAL_POLICY if official else POLICY}
+        response.headers.update(HEADERS | policy)
+        return response
+
+
 def add_chat_page(app: FastAPI, name: str, server: ProtocolServer) -> None:
     """Serve the page at / and what it needs below /page/."""
+    files = PageFiles(directory=Path(__file__).with_name("page"))
 
     @app.api_route("/", methods=["GET", "HEAD"])
-    async def page() -> Response:
-        return page_file("index.html")
+    async def page(request: Request) -> Response:
+        return await files.get_response("index.html", request.scope)
 
     @app.api_route("/official", methods=["GET", "HEAD"])
-    async def official() -> Response:
-        return page_file("official.html")
+    async def official(request: Request) -> Response:
+        return await files.get_response("official.html", request.scope)
 
     @app.get("/page/about.json")
     async def about() -> Response:
         """What the page cannot know: the project, who answers, and what the server offers."""
+        offers = {"attachments": server.offers("attachments.create"), "models": server.models}
         return JSONResponse(
             {
                 "name": name,
                 "model": server.answered_by,
                 "hint": server.hint(),
                 "starters": server.starters,
-                "offers": {
-                    "attachments": server.attachment_store is not None,
-                    "models": server.models,
-                },
+                "offers": offers,
             },
             headers=HEADERS,
         )
 
-    app.mount("/page", PageFiles(directory=PAGE))
-
-
-def page_file(name: str) -> Response:
-    return FileResponse(PAGE / name, headers=headers_of(name))
-
-
-class PageFiles(StaticFiles):
-    """The page's scripts and styles."""
-
-    def file_response(self, full_path: str | PathLike[str], *args: Any, **kwargs: Any) -> Response:
-        response = super().file_response(full_path, *args, **kwargs)
-        response.headers.update(headers_of(Path(full_path).name))
-        return response
-
-
-def headers_of(name: str) -> dict[str, str]:
-    policy = OFFICIAL_POLICY if name == "official.html" else POLICY
-    return HEADERS | {"Content-Security-Policy": policy}
+    app.mount("/page", files)

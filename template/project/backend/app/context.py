@@ -3,11 +3,19 @@
 import uuid
 from dataclasses import dataclass, field
 
+from starlette.requests import HTTPConnection
+
 LOCAL_USER = "local"
 
 
 def new_request_id() -> str:
     return uuid.uuid4().hex[:12]
+
+
+def request_id_of(request: HTTPConnection) -> str:
+    """The id under which the log has the request, the same whenever it is asked for."""
+    state: dict[str, str] = request.scope.setdefault("state", {})
+    return state.setdefault("request_id", new_request_id())
 
 
 @dataclass(eq=False)  # No request is the same as another.

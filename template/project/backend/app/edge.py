@@ -12,8 +12,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
-from app.context import new_request_id
-from app.routes import problem
+from app.context import request_id_of
+from app.protocol import Refused
+from app.routes import failed
 from app.settings import ServerSettings, comma_separated
 
 # For answers that have none of their own, as the chat page and the streams do.
@@ -66,12 +67,13 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = scope.setdefault("state", {}).setdefault("request_id", new_request_id())
+        request_id = request_id_of(Request(scope))
         bind_contextvars(request_id=request_id)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 # A browser must not believe it over http.
@@ -81,11 +83,8 @@ class Edge:
 
         app = self.app
         if not self.answers_to(scope):
-            app = problem(
-                Request(scope),
-                "This server does not answer to this host name. Add it to ALLOWED_HOSTS.",
-                400,
-            )
+            sentence = "This server does not answer to this host name. Add it to ALLOWED_HOSTS."
+            app = await failed(Request(scope), Refused(sentence))
         await app(scope, receive, send_with_headers)
 
     def answers_to(self, scope: Scope) -> bool:

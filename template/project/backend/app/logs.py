@@ -15,7 +15,8 @@ from structlog.processors import (
 from structlog.stdlib import ProcessorFormatter, add_log_level, add_logger_name
 from structlog.typing import ExcInfo
 
-from app.settings import quiet_loggers
+# These tell requests, responses and statements: a provider's words, and the user's.
+TALKATIVE = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "aiosqlite", "asyncpg")
 
 
 def configure_logging(level: str) -> None:
@@ -43,7 +44,8 @@ def configure_logging(level: str) -> None:
     logging.basicConfig(level=max(number, logging.INFO), handlers=[handler])
     logging.getLogger("app").setLevel(number)
     logging.captureWarnings(True)
-    quiet_loggers()
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     # The command `uvicorn` has given these handlers of their own by now.
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()

@@ -9,7 +9,7 @@ from openai.types.responses import (
 )
 from pydantic import BaseModel
 
-from app.text import whole
+from app.store import whole
 
 
 class ModelEvents:

@@ -4,83 +4,64 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from chatkit.server import ChatKitServer, NonStreamingResult, StreamingResult
 from chatkit.store import NotFoundError
 from chatkit.types import (
-    AttachmentsCreateReq,
-    AttachmentsDeleteReq,
     ChatKitReq,
     ClientToolCallItem,
     ErrorEvent,
     FeedbackKind,
     HiddenContextItem,
-    InputTranscribeReq,
-    ItemsFeedbackReq,
-    NonStreamingReq,
     SDKHiddenContextItem,
-    StreamingReq,
     StructuredInputItem,
-    ThreadItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemRemovedEvent,
     ThreadItemReplacedEvent,
-    ThreadsAddClientToolOutputReq,
-    ThreadsAddStructuredInputReq,
-    ThreadsAddUserMessageReq,
-    ThreadsCreateReq,
-    ThreadsCustomActionReq,
-    ThreadsRetryAfterItemReq,
-    ThreadsSyncCustomActionReq,
     ThreadStreamEvent,
-    ThreadsUpdateReq,
     UserMessageInput,
     UserMessageItem,
     WidgetItem,
     is_streaming_req,
 )
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
-from app.context import RequestContext
-from app.store import BaseStore, StoreError
-from app.text import whole
+from app.context import RequestContext, request_id_of
+from app.store import BaseStore, StoreError, whole
 
 log = logging.getLogger("app")
 
 # Built once: ChatKitServer.process builds it anew for every request, which costs milliseconds.
 REQUEST: TypeAdapter[ChatKitReq] = TypeAdapter(ChatKitReq)
-
 # no-transform and X-Accel-Buffering keep proxies from collecting the stream before they pass it on.
 STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
-
 # For many clients these, too, end a line of a stream, as for Python's splitlines.
 LINE_ENDS = {end.encode(): f"\\u{ord(end):04x}".encode() for end in "\x85\u2028\u2029"}
-
-# The operations that need a method which ChatKitServer leaves to its subclasses.
-OPTIONAL: dict[type[BaseModel], tuple[str, str]] = {
-    InputTranscribeReq: ("transcribe", "This server takes no dictation."),
-    ThreadsCustomActionReq: ("action", "This server takes no actions."),
-    ThreadsSyncCustomActionReq: ("sync_action", "This server takes no actions."),
+# What some operations need that ChatKitServer leaves to its subclasses.
+NEEDS = {
+    "attachments.create": "attachment_store",
+    "attachments.delete": "attachment_store",
+    "input.transcribe": "transcribe",
+    "threads.custom_action": "action",
+    "threads.sync_custom_action": "sync_action",
 }
-# The operations that are about an item of one kind.
-ABOUT: dict[type[BaseModel], tuple[type[BaseModel], str]] = {
-    ThreadsAddStructuredInputReq: (StructuredInputItem, "a structured input"),
-    ThreadsCustomActionReq: (WidgetItem, "a widget"),
-    ThreadsRetryAfterItemReq: (UserMessageItem, "a user message"),
-    ThreadsSyncCustomActionReq: (WidgetItem, "a widget"),
+# The kind of item that some operations are about.
+ABOUT = {
+    "threads.add_structured_input": StructuredInputItem,
+    "threads.custom_action": WidgetItem,
+    "threads.retry_after_item": UserMessageItem,
+    "threads.sync_custom_action": WidgetItem,
 }
+# The items that only the model sees.
 HIDDEN = (HiddenContextItem, SDKHiddenContextItem)
-"""The items that only the model sees."""
 MOST_ITEMS = 100
-"""The most items that one request may be about."""
 TITLE_LENGTH = 60
 FAILED = "Something went wrong on the server."
-DELETED = "This conversation was deleted."
-AWAY = "The conversations cannot be reached now. Try again in a moment."
 
 
 class Refused(Exception):
@@ -88,9 +69,7 @@ class Refused(Exception):
 
     def __init__(self, sentence: str, status: int = 400, **headers: str) -> None:
         super().__init__(sentence)
-        self.sentence = sentence
-        self.status = status
-        self.headers = headers
+        self.sentence, self.status, self.headers = sentence, status, headers
 
 
 class ProtocolServer(ChatKitServer[RequestContext]):
@@ -100,14 +79,12 @@ class ProtocolServer(ChatKitServer[RequestContext]):
     """
 
     store: BaseStore
+    # Who answers, first messages that show how, and what inference_options.model may be.
     answered_by = "no model"
-    """Who answers, for the eyes of the person at the chat."""
     starters: Sequence[str] = ()
-    """First messages that show what this server can do."""
-    cookies = False
-    """Whether cookies say who asks, so that pages of allowed origins may send them."""
     models: Sequence[str] = ()
-    """The models that a message may choose from, as its inference_options.model."""
+    # Whether cookies say who asks, so that pages of allowed origins may send them.
+    cookies = False
 
     def hint(self) -> str | None:
         """What the person at the chat should know before the first message, or None."""
@@ -121,113 +98,96 @@ class ProtocolServer(ChatKitServer[RequestContext]):
         """Called once, after the last request."""
         await self.store.close()
 
-    async def identify(self, request: Request) -> RequestContext:
-        """Who asks. There is no sign-in at this level: override it to have one.
-
-        Raise Refused with 401 for a request of nobody.
-        """
-        return RequestContext(request_id=request.state.request_id)
-
     async def not_ready(self) -> str | None:
         """What keeps this server from answering, named by its part, or None. Raises StoreError."""
         await self.store.check()
         return None
 
+    async def identify(self, request: Request) -> RequestContext:
+        """Who asks: everyone is the same user, unless a subclass has a sign-in. Raises Refused."""
+        return RequestContext(request_id=request_id_of(request))
+
     async def process(
         self, request: str | bytes | bytearray, context: RequestContext
     ) -> StreamingResult | NonStreamingResult:
-        """Answer one request of the protocol.
-
-        Raises Refused for what the protocol or this server does not take, and chatkit.store's
-        NotFoundError for a thread, item or attachment that is not the caller's, both before a
-        stream begins.
-        """
+        """Answer one request. Raises Refused and NotFoundError, both before a stream begins."""
         parsed = parse(request)
         if (thread_id := thread_id_of(parsed)) is not None:
             await self.store.load_thread(thread_id, context)
+        await self.check(parsed, context)
         if is_streaming_req(parsed):
-            return StreamingResult(await self.begin(parsed, context))
-        return NonStreamingResult(await self.answer(parsed, context))
+            events = self._process_streaming_impl(parsed, context)
+            return StreamingResult(self.encoded(events, context))
+        return NonStreamingResult(await self._process_non_streaming(parsed, context))
 
-    def response(self, result: StreamingResult, context: RequestContext) -> Response:
-        """The stream as an HTTP response."""
+    def response(
+        self, result: StreamingResult | NonStreamingResult, context: RequestContext
+    ) -> Response:
+        """The answer as an HTTP response."""
+        if isinstance(result, NonStreamingResult):
+            return Response(result.json, media_type="application/json")
         return StreamingResponse(result, media_type="text/event-stream", headers=STREAM_HEADERS)
 
-    async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
-        await self.check(request, context)
-        return await self._process_non_streaming(request, context)
-
-    async def begin(
-        self, request: StreamingReq, context: RequestContext
-    ) -> AsyncGenerator[bytes, None]:
-        await self.check(request, context)
-        return self.encoded(self._process_streaming_impl(request, context), context)
-
     async def check(self, request: ChatKitReq, context: RequestContext) -> None:
-        """Raise Refused or NotFoundError for what cannot be done."""
-        kind = type(request)
-        if kind in OPTIONAL and not self.has(OPTIONAL[kind][0]):
-            raise Refused(OPTIONAL[kind][1])
-        item: ThreadItem | None = None
-        if (item_id := getattr(request.params, "item_id", None)) is not None:
-            item = await self.store.load_item(str(thread_id_of(request)), item_id, context)
-            if kind in ABOUT and not isinstance(item, ABOUT[kind][0]):
-                raise Refused(f"params.item_id: this item is not {ABOUT[kind][1]}.")
-        match request:
-            case ThreadsCreateReq() | ThreadsAddUserMessageReq():
-                message = request.params.input
-                if not text_of(message).strip() and not message.attachments:
+        """Raise Refused or NotFoundError for what cannot be done in the thread."""
+        if not self.offers(request.type):
+            raise Refused(f"This server does not offer {request.type}.")
+        params = {name: value for name, value in request.params if value is not None}
+        thread_id = params.get("thread_id", "")
+        # What it names must be there.
+        if "attachment_id" in params:
+            await self.store.load_attachment(params["attachment_id"], context)
+        for attachment_id in getattr(params.get("input"), "attachments", []):
+            await self.store.load_attachment(attachment_id, context)
+        item_ids = [params["item_id"]] if "item_id" in params else params.get("item_ids", [])
+        if len(item_ids) > MOST_ITEMS:
+            raise Refused(f"params.item_ids: at most {MOST_ITEMS} items.")
+        item: Any = None
+        for item_id in item_ids:
+            item = await self.store.load_item(thread_id, item_id, context)
+        if item and not isinstance(item, ABOUT.get(request.type, object)):
+            raise Refused(f"params.item_id: {request.type} is not for a {item.type}.")
+        match request.type:
+            case "threads.create" | "threads.add_user_message":
+                if not text_of(params["input"]).strip() and not params["input"].attachments:
                     raise Refused("params.input.content: the message is empty.")
-                for attachment_id in message.attachments:
-                    await self.store.load_attachment(attachment_id, context)
-            case AttachmentsCreateReq() | AttachmentsDeleteReq() if self.attachment_store is None:
-                raise Refused("This server takes no attachments.")
-            case AttachmentsDeleteReq(params=params):
-                await self.store.load_attachment(params.attachment_id, context)
-            case ThreadsUpdateReq():
-                request.params.title = request.params.title.strip()
+            case "threads.update":
+                request.params.title = params["title"].strip()
                 if not request.params.title:
                     raise Refused("params.title: a title needs at least one character.")
-            case ItemsFeedbackReq(params=params):
-                if len(params.item_ids) > MOST_ITEMS:
-                    raise Refused(f"params.item_ids: at most {MOST_ITEMS} items.")
-                for item_id in params.item_ids:
-                    await self.store.load_item(params.thread_id, item_id, context)
-            case ThreadsAddStructuredInputReq():
-                if isinstance(item, StructuredInputItem) and item.status != "pending":
-                    raise Refused("This question has been answered already.", 409)
-            case ThreadsAddClientToolOutputReq():
-                if await self.waiting_call(request.params.thread_id, context) is None:
+            case "threads.add_structured_input" if item.status != "pending":
+                raise Refused("This question has been answered already.", 409)
+            case "threads.add_client_tool_output":
+                if await self.waiting_call(thread_id, context) is None:
                     raise Refused("No client tool call is waiting for an output.", 409)
-            case _:
-                pass
+
+    def offers(self, operation: str) -> bool:
+        """Whether this server has what the operation needs."""
+        if (name := NEEDS.get(operation)) is None:
+            return True
+        left_open = getattr(type(self), name, self) is getattr(ChatKitServer, name, None)
+        return not left_open and getattr(self, name) is not None
 
     async def waiting_call(
         self, thread_id: str, context: RequestContext
     ) -> ClientToolCallItem | None:
         """The call that waits for the client's output: it can only be answered while newest."""
         newest = await self.store.load_thread_items(thread_id, None, 1, "desc", context)
-        match newest.data:
-            case [ClientToolCallItem(status="pending") as call]:
-                return call
-            case _:
-                return None
+        for item in newest.data:
+            if isinstance(item, ClientToolCallItem) and item.status == "pending":
+                return item
+        return None
 
     async def add_feedback(
         self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
     ) -> None:
         await self.store.save_feedback(thread_id, item_ids, feedback, context)
 
-    def has(self, method: str) -> bool:
-        """Whether this server has its own version of a method that ChatKitServer leaves open."""
-        return getattr(type(self), method) is not getattr(ChatKitServer, method)
-
     async def encoded(
         self, events: AsyncGenerator[ThreadStreamEvent, None], context: RequestContext
     ) -> AsyncGenerator[bytes, None]:
         """The events as they are sent. A failure that nobody foresaw ends them with a sentence."""
-        failed: str | None = None
-        retry = True
+        failure: Refused | None = None
         # What the client has, but the store has not yet got.
         begun: dict[str, None] = {}
         try:
@@ -240,7 +200,7 @@ class ProtocolServer(ChatKitServer[RequestContext]):
                         case ErrorEvent(message=None):
                             # ChatKit has caught and logged it, without the request's id.
                             log.error("request %s: the turn failed, see above", context.request_id)
-                            failed = FAILED
+                            failure = Refused(FAILED, 500)
                             # If the store is away, that is why.
                             await self.store.check()
                             continue
@@ -250,21 +210,16 @@ class ProtocolServer(ChatKitServer[RequestContext]):
                             begun.pop(item.id, None)
                         case ThreadItemRemovedEvent(item_id=item_id):
                             begun.pop(item_id, None)
-                        case _:
-                            pass
                     yield self._sent(event)
-        except StoreError as error:
-            log.error("request %s: %s", context.request_id, error)
-            failed = AWAY
-        except NotFoundError:
-            failed, retry = DELETED, False
-        except Exception:
-            log.exception("request %s: the turn failed", context.request_id)
-            failed = FAILED
-        if failed is not None:
+        except Exception as error:
+            failure = as_refused(error, context.request_id)
+            if failure.status == 500:
+                log.exception("request %s: the turn failed", context.request_id)
+        if failure:
             for item_id in begun:
                 yield self._sent(ThreadItemRemovedEvent(item_id=item_id))
-            yield self._sent(ErrorEvent(message=context.signed(failed), allow_retry=retry))
+            sentence, retry = context.signed(failure.sentence), failure.status != 404
+            yield self._sent(ErrorEvent(message=sentence, allow_retry=retry))
 
     def _sent(self, event: ThreadStreamEvent) -> bytes:
         data = self._serialize(event)
@@ -277,7 +232,25 @@ class ProtocolServer(ChatKitServer[RequestContext]):
         return super()._serialize(with_offset(obj))
 
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
+def as_refused(error: Exception, request_id: str) -> Refused:
+    """What a client is told of an error. The log has the rest."""
+    match error:
+        case Refused():
+            return error
+        case HTTPException():
+            return Refused(f"{error.detail}.", error.status_code, **(error.headers or {}))
+        case ClientDisconnect():
+            return Refused("The client has left.", 499)
+        case NotFoundError():
+            return Refused("There is no such thread, item or attachment.", 404)
+        case StoreError():
+            log.error("request %s: %s", request_id, error)
+            away = "The conversations cannot be reached now. Try again in a moment."
+            return Refused(away, 503, **{"Retry-After": "5"})
+        case _:
+            # Who swallows the error logs its traceback.
+            log.error("request %s failed: %s", request_id, type(error).__name__)
+            return Refused(FAILED, 500)
 
 
 def parse(body: str | bytes | bytearray) -> ChatKitReq:
@@ -285,28 +258,14 @@ def parse(body: str | bytes | bytearray) -> ChatKitReq:
     try:
         return REQUEST.validate_json(body)
     except ValidationError as error:
-        sentence = _sentence(error)
-    if "hex escape" in sentence:
+        first = error.errors(include_url=False, include_input=False)[0]
+    if "hex escape" in first["msg"]:
         # Half a character, as a browser writes it when a person has typed it.
         with suppress(ValueError, RecursionError):
             return REQUEST.validate_json(whole(json.dumps(json.loads(body), ensure_ascii=False)))
-    raise Refused(sentence)
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    match first["type"]:
-        case "json_invalid":
-            return f"The body is not JSON: {first['ctx']['error']}."
-        case "union_tag_not_found":
-            return 'The request has no "type".'
-        case "union_tag_invalid" if len(first["loc"]) == 0:
-            return f"Unknown operation {first['ctx']['tag'][:100]!r}."
-        case _ if not first["loc"]:
-            return "The body must be a JSON object."
-        case _:
-            where = ".".join(str(part) for part in first["loc"][1:])
-            return f"{where}: {first['msg']}."
+    if first["type"].startswith("union_tag") and not first["loc"]:
+        raise Refused("The request's type is not an operation of the ChatKit protocol.")
+    raise Refused(f"{'.'.join(map(str, first['loc'][1:])) or 'The body'}: {first['msg']}.")
 
 
 def thread_id_of(request: ChatKitReq) -> str | None:
@@ -315,19 +274,18 @@ def thread_id_of(request: ChatKitReq) -> str | None:
     return thread_id
 
 
-def with_offset(obj: ModelT) -> ModelT:
-    """A copy whose created_at, and those of what it holds, carry the local time's offset."""
-    # Not by getattr: that a model lacks a field takes pydantic long to find out.
-    fields = vars(obj)
-    changed: dict[str, Any] = {}
-    for name in ("item", "thread", "items", "updated_item"):
-        if isinstance(inner := fields.get(name), BaseModel):
-            changed[name] = with_offset(inner)
-    if isinstance(data := fields.get("data"), list):
-        changed["data"] = [with_offset(entry) for entry in cast(list[BaseModel], data)]
+def with_offset(value: Any) -> Any:
+    """A copy in which each created_at, also of what it holds, carries the local time's offset."""
+    if isinstance(value, list):
+        return [with_offset(each) for each in value]
+    if not isinstance(value, BaseModel):
+        return value
+    fields = vars(value)
+    held = ("item", "thread", "items", "updated_item", "data")
+    changed = {name: with_offset(fields[name]) for name in held if name in fields}
     if (created_at := fields.get("created_at")) is not None:
         changed["created_at"] = created_at.astimezone()
-    return obj.model_copy(update=changed) if changed else obj
+    return value.model_copy(update=changed) if changed else value
 
 
 def text_of(message: UserMessageInput | UserMessageItem) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
-from app.settings import checked_url
+from app.urls import checked_url
 
 
 def _key(value: Any) -> Any:

@@ -7,9 +7,8 @@ import socket
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 # ChatKit takes LOG_LEVEL for itself when it is imported, so that every line would come twice, and
@@ -21,6 +20,7 @@ if _level is not None:
 
 ROOT = Path(__file__).resolve().parents[2]
 """The project's folder: .env lies here, and relative database paths begin here."""
+PORT_RULE = "a whole number from 1 to 65535"
 
 
 def comma_separated(value: Any) -> Any:
@@ -30,25 +30,12 @@ def comma_separated(value: Any) -> Any:
     return [part.strip().lower() for part in value.split(",") if part.strip()]
 
 
-def _origin(value: str) -> str:
-    value = value.rstrip("/")
-    if value != "*" and (checked_url(value) != value or urlsplit(value).path or "*" in value):
-        raise ValueError
-    return value
-
-
-def checked_url(value: str) -> str:
-    """The URL without a slash at its end. Raises ValueError if it is not one of http or https."""
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise ValueError
-    return value.rstrip("/")
-
-
-Origin = Annotated[str, AfterValidator(_origin)]
+Origin = Annotated[
+    str,
+    StringConstraints(pattern=r"^(\*|https?://([\w.-]+|\[[\da-f:.]+\])(:[1-9]\d{0,4})?/?)$"),
+    AfterValidator(lambda origin: origin.rstrip("/")),
+]
 Origins = Annotated[list[Origin], NoDecode, BeforeValidator(comma_separated)]
-
-PORT_RULE = "a whole number from 1 to 65535"
 
 
 class ServerSettings(BaseSettings):
@@ -84,28 +71,20 @@ def load(settings: type[SettingsT]) -> SettingsT:
     except UnicodeDecodeError:
         give_up("the file .env is not UTF-8 text. Save it as UTF-8.")
     except ValidationError as error:
-        fields = {str(entry["loc"][0]) for entry in error.errors(include_input=False)}
-        rules = {name.lower(): field.description for name, field in settings.model_fields.items()}
-        give_up(
-            *(
-                f"{name.upper()} must be {rules.get(name.lower())}. "
-                "Set it in .env or the environment."
-                for name in sorted(fields)
-            )
-        )
+        wrong = sorted({str(each["loc"][0]).lower() for each in error.errors(include_input=False)})
+        rules = {name: field.description for name, field in settings.model_fields.items()}
+        remedy = "Set it in .env or the environment."
+        give_up(*(f"{name.upper()} must be {rules[name]}. {remedy}" for name in wrong))
 
 
 def configure_logging(level: str) -> None:
-    """Log to stderr from this level on, without what other parties have said."""
-    logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    quiet_loggers()
-
-
-def quiet_loggers() -> None:
-    """Keep the loggers of the libraries from saying too much."""
-    # These tell requests, responses and statements: a provider's words, and the user's.
-    for name in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "aiosqlite", "asyncpg"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    """Log to stderr from this level on; what libraries say below WARNING may quote a message."""
+    number: int = getattr(logging, level.upper())
+    logging.basicConfig(
+        level=max(number, logging.WARNING), format="%(levelname)s %(name)s: %(message)s"
+    )
+    for name in ("app", "chatkit", "uvicorn"):
+        logging.getLogger(name).setLevel(number)
 
 
 def check_address(host: str, port: int) -> None:
@@ -120,6 +99,5 @@ def check_address(host: str, port: int) -> None:
 
 def give_up(*sentences: str) -> NoReturn:
     """End the program with these sentences and exit code 2."""
-    for sentence in sentences:
-        print(f"Cannot start: {sentence}", file=sys.stderr)
+    print(*(f"Cannot start: {sentence}" for sentence in sentences), sep="\n", file=sys.stderr)
     raise SystemExit(2)

@@ -8,38 +8,24 @@ from datetime import timezone
 from typing import Any, TypeVar
 
 from chatkit.store import Store, StoreItemType, default_generate_id
-from chatkit.types import (
-    Attachment,
-    FeedbackKind,
-    Page,
-    ThreadItem,
-    ThreadItemBase,
-    ThreadMetadata,
-)
+from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadItemBase, ThreadMetadata
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 from app.context import RequestContext
-from app.text import whole
 
 RecordT = TypeVar("RecordT", bound=ThreadMetadata | ThreadItem | Attachment)
 TIMED = (ThreadMetadata, ThreadItemBase)
+MAX_PAGE = 1000
 
-# Built once: building one takes longer than the reading and writing of a whole page.
+# The kinds of records. Built once: building one takes longer than reading and writing a whole page.
 THREAD: TypeAdapter[ThreadMetadata] = TypeAdapter(ThreadMetadata)
 ITEM: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
 ATTACHMENT: TypeAdapter[Attachment] = TypeAdapter(Attachment)
 
-MAX_PAGE = 1000
-"""The most records in one page, whatever the client asks for."""
-
 
 class StoreError(Exception):
-    """The store cannot be used, now or at all.
-
-    The message is a sentence for whoever runs the server. `cause` is why, without a place or a
-    name, so that /ready can tell it to everyone.
-    """
+    """The store cannot be used. The text is for the log; `cause`, for everyone, names no place."""
 
     def __init__(self, sentence: str, cause: str) -> None:
         super().__init__(sentence)
@@ -47,9 +33,12 @@ class StoreError(Exception):
 
 
 class BaseStore(Store[RequestContext]):
-    """A ChatKit store that may need opening and keeps feedback, with ids that do not repeat.
+    """A ChatKit store that keeps feedback, too. What is not the user's does not exist for them.
 
-    Every method may raise StoreError, and works again as soon as what it needs is back.
+    To load what does not exist, to add an item to such a thread, and to page on from such a record
+    raises NotFoundError. A record that is saved again is replaced where it stands; a deleted thread
+    takes its items and attachments along. Every method may raise StoreError, and works again as
+    soon as what it needs is back.
     """
 
     async def open(self) -> None:
@@ -62,25 +51,21 @@ class BaseStore(Store[RequestContext]):
         """Raise StoreError if the store cannot be used now."""
         await self.load_threads(1, None, "desc", RequestContext())
 
-    async def save_item(self, thread_id: str, item: ThreadItem, context: RequestContext) -> None:
-        """The same as add_thread_item: ChatKit adds some items twice, and saves others unadded."""
-        await self.add_thread_item(thread_id, item, context)
-
     @abstractmethod
     async def save_feedback(
         self, thread_id: str, item_ids: Sequence[str], kind: FeedbackKind, context: RequestContext
     ) -> None:
-        """Keep what the user thinks of these items, in place of what they thought before.
-
-        It is deleted with its item. Raises NotFoundError, and keeps nothing, if the user's thread
-        lacks one of the items.
-        """
+        """Keep what the user thinks of these items now, or nothing if one is not there."""
 
     @abstractmethod
     async def load_feedback(
         self, thread_id: str, context: RequestContext
     ) -> dict[str, FeedbackKind]:
         """The feedback by item id, oldest item first; empty if there is no such thread."""
+
+    async def save_item(self, thread_id: str, item: ThreadItem, context: RequestContext) -> None:
+        # ChatKit adds some items twice, and saves others that it has not added.
+        await self.add_thread_item(thread_id, item, context)
 
     def generate_thread_id(self, context: RequestContext) -> str:
         return new_id("thread")
@@ -98,10 +83,7 @@ def new_id(kind: StoreItemType) -> str:
 
 
 def to_json(kind: TypeAdapter[RecordT], record: RecordT) -> str:
-    """The record as it is stored: times in UTC, half a surrogate pair as U+FFFD.
-
-    A Thread is stored without its items: those are records of their own.
-    """
+    """The record as it is stored: times in UTC, half a character as U+FFFD, a Thread itemless."""
     utc: dict[str, object] = {}
     if isinstance(record, TIMED):
         utc["created_at"] = record.created_at.astimezone(timezone.utc)
@@ -109,7 +91,6 @@ def to_json(kind: TypeAdapter[RecordT], record: RecordT) -> str:
     try:
         return kind.dump_json(stored).decode()
     except PydanticSerializationError:
-        # No encoding can express a lone surrogate, and a thread must survive every text.
         return whole(json.dumps(kind.dump_python(stored, mode="json"), ensure_ascii=False))
 
 
@@ -121,6 +102,11 @@ def from_json(kind: TypeAdapter[RecordT], text: str) -> RecordT:
     return record
 
 
+def whole(text: str) -> str:
+    """The text with the halves of a surrogate pair joined, and a lone half as U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def page_size(limit: int) -> int:
     """The limit that a client asked for, between 1 and MAX_PAGE."""
     return min(max(limit, 1), MAX_PAGE)
@@ -129,7 +115,7 @@ def page_size(limit: int) -> int:
 def page_of(records: list[RecordT], size: int) -> Page[RecordT]:
     """A page out of the next `size` + 1 records, the last of which only tells that there are more.
 
-    The page's cursor is its own last record, so that the next page begins right behind it.
+    Its cursor is its own last record, so that the next page begins right behind it.
     """
     page: Page[RecordT] = Page(data=records[:size], has_more=len(records) > size)
     if page.has_more:

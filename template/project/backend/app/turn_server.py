@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from datetime import datetime
 
-from chatkit.server import StreamingResult
+from chatkit.server import NonStreamingResult, StreamingResult
 from chatkit.types import (
     ChatKitReq,
     NonStreamingReq,
@@ -26,7 +26,7 @@ from chatkit.types import (
 from starlette.responses import Response
 
 from app.context import RequestContext
-from app.protocol import ProtocolServer, Refused, thread_id_of
+from app.protocol import ProtocolServer, Refused, parse, thread_id_of
 from app.store import BaseStore
 from app.turns import Locks, Turns
 
@@ -54,24 +54,43 @@ class TurnServer(ProtocolServer):
         await self.turns.check()
         return await super().not_ready()
 
-    def response(self, result: StreamingResult, context: RequestContext) -> Response:
-        return self.turns.answer(result.json_events, context)
+    async def process(
+        self, request: str | bytes | bytearray, context: RequestContext
+    ) -> StreamingResult | NonStreamingResult:
+        """What can change is checked by the thread's one writer, and not before."""
+        parsed = parse(request)
+        if (thread_id := thread_id_of(parsed)) is not None:
+            await self.store.load_thread(thread_id, context)
+        if is_streaming_req(parsed):
+            return StreamingResult(await self.begin(parsed, context))
+        return NonStreamingResult(await self.answer(parsed, context))
+
+    def response(
+        self, result: StreamingResult | NonStreamingResult, context: RequestContext
+    ) -> Response:
+        if isinstance(result, StreamingResult):
+            return self.turns.answer(result.json_events, context)
+        return super().response(result, context)
 
     async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
         match request:
             case ThreadsUpdateReq(params=params):
                 async with self.turns.changing(params.thread_id, context):
-                    answer = await super().answer(request, context)
+                    answer = await self.checked(request, context)
                     self.turns.renamed(params.thread_id, params.title, context)
                 return answer
             case ThreadsDeleteReq(params=params):
                 async with self.turns.deleting(params.thread_id, context):
-                    return await super().answer(request, context)
+                    return await self.checked(request, context)
             case ThreadsSyncCustomActionReq(params=params):
                 async with self.turns.writing(params.thread_id, context):
-                    return await super().answer(request, context)
+                    return await self.checked(request, context)
             case _:
-                return await super().answer(request, context)
+                return await self.checked(request, context)
+
+    async def checked(self, request: NonStreamingReq, context: RequestContext) -> bytes:
+        await self.check(request, context)
+        return await self._process_non_streaming(request, context)
 
     async def admit(self, context: RequestContext, held: AsyncExitStack) -> None:
         """Raise Refused if no turn may begin. What enters `held` ends with the turn."""

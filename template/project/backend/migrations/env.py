@@ -1,6 +1,7 @@
 """What `alembic` does: change the database that DATABASE_URL names, in one transaction."""
 
 import asyncio
+import logging
 
 from alembic import context
 from sqlalchemy import Connection, text
@@ -42,6 +43,7 @@ else:
     # Whoever migrates need not have the settings of the server.
     settings = load(DatabaseSettings)
     configure_logging(settings.log_level)
+    logging.getLogger("alembic").setLevel(settings.log_level.upper())
     try:
         asyncio.run(migrate(settings))
     except StoreError as error:

@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
 
 import httpx
 import pytest
-from chatkit.types import StreamingReq
+from chatkit.types import ChatKitReq
 from conftest import Chat
 from limits import parse
 from starlette.requests import Request
@@ -30,11 +29,9 @@ class LimitedServer(EchoServer):
     async def identify(self, request: Request) -> RequestContext:
         return RequestContext(user_id=request.headers.get("x-user", "alice"))
 
-    async def begin(
-        self, request: StreamingReq, context: RequestContext
-    ) -> AsyncGenerator[bytes, None]:
+    async def check(self, request: ChatKitReq, context: RequestContext) -> None:
+        await super().check(request, context)
         await self.limits.message(context.user_id)
-        return await super().begin(request, context)
 
 
 @pytest.fixture

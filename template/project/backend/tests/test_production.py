@@ -103,7 +103,8 @@ def test_a_stream_that_is_left_counts_no_longer(
     message = {"content": content, "attachments": [], "inference_options": {}}
     body = {"type": "threads.create", "params": {"input": message}}
     with ada.http.stream("POST", "/chatkit", json=body) as response:
-        next(response.iter_lines())
+        lines = response.iter_lines()
+        next(lines)
         assert limits.open_streams == 1
     deadline = time.monotonic() + 5
     while limits.open_streams:
