@@ -58,9 +58,9 @@ HISTORY: list[dict[str, Any]] = [
         "role": "assistant",
         "content": "Let me look.",
         "tool_calls": [
-            {"id": f"call_{call.arguments['time_zone'][:4]}", "type": "function"}
+            {"id": call_id, "type": "function"}
             | {"function": {"name": call.name, "arguments": call.json}}
-            for call in (BERLIN, TOKYO)
+            for call_id, call in (("call_Euro", BERLIN), ("call_Asia", TOKYO))
         ],
     },
     {"role": "tool", "tool_call_id": "call_Euro", "content": "9 o'clock"},

@@ -69,15 +69,6 @@ class Responses(Wire):
         match piece:
             case ToolCall():
                 yield from self._call(piece)
-            case Source():
-                assert self.item is not None
-                sources = self.item["content"][-1]["annotations"]
-                sources.append(dict(piece.annotation))
-                yield self._part(
-                    "output_text.annotation.added",
-                    annotation_index=len(sources) - 1,
-                    annotation=sources[-1],
-                )
             case Thought():
                 yield from self._open_thought()
                 for delta in piece.deltas:
@@ -94,6 +85,16 @@ class Responses(Wire):
                 for delta in piece.deltas:
                     yield self._part("output_text.delta", delta=delta, logprobs=[])
                     self._append(delta)
+
+    def cite(self, source: Source) -> Iterator[bytes]:
+        """Where the text of the open message comes from."""
+        assert self.item is not None
+        sources = self.item["content"][-1]["annotations"]
+        sources.append(dict(source.annotation))
+        index = len(sources) - 1
+        yield self._part(
+            "output_text.annotation.added", annotation_index=index, annotation=sources[-1]
+        )
 
     def finish(self, reason: str) -> Iterator[bytes]:
         yield from self._close("completed" if reason == "stop" else "incomplete")

@@ -141,8 +141,8 @@ class HttpError:
     """Seconds, for the header of that name."""
 
 
-Spoken = Text | Thought | Refusal | Source | ToolCall
-Piece = Spoken | Silence | Cut | Fault | MalformedJson | NoFinish | Finish
+Spoken = Text | Thought | Refusal | ToolCall
+Piece = Spoken | Source | Silence | Cut | Fault | MalformedJson | NoFinish | Finish
 
 
 class Answer:

@@ -24,6 +24,7 @@ from tests.standins.script import (
     NoFinish,
     Reply,
     Silence,
+    Source,
     Text,
 )
 from tests.standins.wire import Wire
@@ -278,6 +279,9 @@ async def perform_answer(answer: Answer, wire: Wire, response: Response) -> bool
             case NoFinish():
                 await flush()
                 return True
+            case Source():
+                assert isinstance(wire, Responses)
+                await say(wire.cite(piece))
             case Finish():
                 await say(wire.finish(piece.reason))
                 await flush()
