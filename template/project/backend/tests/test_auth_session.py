@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -115,23 +115,38 @@ def test_whoever_signs_out_is_out_within_seconds(chat: Chat, website: Website) -
     assert chat.post("threads.list").status_code == 401
 
 
-def test_nothing_outlives_the_session(chat: Chat, website: Website) -> None:
-    end = datetime.now(timezone.utc) + timedelta(seconds=0.5)
-    website.sessions["session=ada-s"]["session"] = {"expiresAt": end.isoformat()}
+class Later(datetime):
+    """The clock two minutes from now."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Later":
+        return super().now(tz) + timedelta(minutes=2)
+
+
+def ending_in(minutes: int) -> dict[str, str]:
+    end = datetime.now(timezone.utc) + timedelta(minutes=minutes)
+    return {"expiresAt": end.isoformat()}
+
+
+def test_nothing_outlives_the_session(
+    chat: Chat, website: Website, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    website.sessions["session=ada-s"]["session"] = ending_in(1)
     sign_in(chat, **ADA)
     assert chat.post("threads.list").status_code == 200
-    time.sleep(0.5)
+    monkeypatch.setattr("app.auth_session.datetime", Later)
     assert chat.post("threads.list").status_code == 401
 
 
-def test_a_session_that_the_website_prolongs_goes_on(chat: Chat, website: Website) -> None:
-    session = website.sessions["session=ada-s"]["session"] = {}
-    for seconds in (0.3, 60):
-        end = datetime.now(timezone.utc) + timedelta(seconds=seconds)
-        session["expiresAt"] = end.isoformat()
-        sign_in(chat, **ADA)
-        assert chat.post("threads.list").status_code == 200
-        time.sleep(0.3)
+def test_a_session_that_the_website_prolongs_goes_on(
+    chat: Chat, website: Website, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    website.sessions["session=ada-s"]["session"] = ending_in(1)
+    sign_in(chat, **ADA)
+    assert chat.post("threads.list").status_code == 200
+    monkeypatch.setattr("app.auth_session.datetime", Later)
+    website.sessions["session=ada-s"]["session"] = ending_in(3)
+    assert chat.post("threads.list").status_code == 200
 
 
 def test_requests_that_come_together_ask_once(chat: Chat, website: Website) -> None:
