@@ -292,11 +292,12 @@ def test_a_provider_that_fails_before_the_first_word_is_told_by_its_cause(
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "azure", "local"])
+@pytest.mark.parametrize("arguments", ['{"time_zone": "Eur', "[" * 100_000], ids=["half", "deep"])
 def test_arguments_that_are_no_json_do_not_spoil_the_thread(
-    provider: str, standin: StandIn, tmp_path: Path
+    arguments: str, provider: str, standin: StandIn, tmp_path: Path
 ) -> None:
     standin.answers(
-        Answer(ToolCall("current_time", '{"time_zone": "Eur')),
+        Answer(ToolCall("current_time", arguments)),
         *(Answer(Text(f"The {number} answer.")) for number in ("first", "second", "third")),
     )
     with talking_to(standin, tmp_path, provider) as backend:

@@ -140,7 +140,7 @@ def as_object(arguments: str) -> str:
     """
     try:
         return arguments if isinstance(json.loads(arguments), dict) else "{}"
-    except ValueError:
+    except (ValueError, RecursionError):
         return "{}"
 
 
@@ -179,11 +179,11 @@ def joined(items: Iterable[Any]) -> list[Any]:
     """
     result: list[Any] = []
     for item in items:
-        before = result[-1] if result else {}
-        if item.get("role") == "user" == before.get("role"):
-            result[-1] = before | {"content": [*before["content"], *item["content"]]}
-        else:
-            result.append(item)
+        match result[-1:], item:
+            case [{"role": "user", "content": [*said]}], {"role": "user", "content": [*more]}:
+                result[-1] = item | {"content": [*said, *more]}
+            case _:
+                result.append(item)
     return result
 
 
