@@ -111,14 +111,19 @@ class ProtocolServer(ChatKitServer[RequestContext]):
         self, request: str | bytes | bytearray, context: RequestContext
     ) -> StreamingResult | NonStreamingResult:
         """Answer one request. Raises Refused and NotFoundError, both before a stream begins."""
-        parsed = parse(request)
-        if (thread_id := thread_id_of(parsed)) is not None:
-            await self.store.load_thread(thread_id, context)
+        parsed = await self.parsed(request, context)
         await self.check(parsed, context)
         if is_streaming_req(parsed):
             events = self._process_streaming_impl(parsed, context)
             return StreamingResult(self.encoded(events, context))
         return NonStreamingResult(await self._process_non_streaming(parsed, context))
+
+    async def parsed(self, body: str | bytes | bytearray, context: RequestContext) -> ChatKitReq:
+        """The request in a body, if its thread is the caller's."""
+        request = parse(body)
+        if (thread_id := thread_id_of(request)) is not None:
+            await self.store.load_thread(thread_id, context)
+        return request
 
     def response(
         self, result: StreamingResult | NonStreamingResult, context: RequestContext

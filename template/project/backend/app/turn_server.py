@@ -26,7 +26,7 @@ from chatkit.types import (
 from starlette.responses import Response
 
 from app.context import RequestContext
-from app.protocol import ProtocolServer, Refused, parse, thread_id_of
+from app.protocol import ProtocolServer, Refused, thread_id_of
 from app.store import BaseStore
 from app.turns import Locks, Turns
 
@@ -58,9 +58,7 @@ class TurnServer(ProtocolServer):
         self, request: str | bytes | bytearray, context: RequestContext
     ) -> StreamingResult | NonStreamingResult:
         """What can change is checked by the thread's one writer, and not before."""
-        parsed = parse(request)
-        if (thread_id := thread_id_of(parsed)) is not None:
-            await self.store.load_thread(thread_id, context)
+        parsed = await self.parsed(request, context)
         if is_streaming_req(parsed):
             return StreamingResult(await self.begin(parsed, context))
         return NonStreamingResult(await self.answer(parsed, context))
