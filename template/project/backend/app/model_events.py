@@ -46,7 +46,7 @@ class ModelEvents:
             case "response.output_item.done":
                 yield self._with_item_id(event)
             case str() if hasattr(event, "item_id"):
-                # What a server of its own adds to the protocol may have no place in the answer.
+                # An event that is no part of the protocol may have no place in the output.
                 key = item_type(event.type), getattr(event, "output_index", None)
                 own = {"item_id": self._ids.get(key, event.item_id)}
                 changed = self._whole_texts(event) | annotation_of(event)

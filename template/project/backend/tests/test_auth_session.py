@@ -128,25 +128,16 @@ def ending_in(minutes: int) -> dict[str, str]:
     return {"expiresAt": end.isoformat()}
 
 
-def test_nothing_outlives_the_session(
-    chat: Chat, website: Website, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("end", "status"), [(1, 401), (3, 200)], ids=["ended", "prolonged"])
+def test_nothing_outlives_the_session_unless_the_website_prolongs_it(
+    chat: Chat, website: Website, end: int, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     website.sessions["session=ada-s"]["session"] = ending_in(1)
     sign_in(chat, **ADA)
     assert chat.post("threads.list").status_code == 200
+    website.sessions["session=ada-s"]["session"] = ending_in(end)
     monkeypatch.setattr("app.auth_session.datetime", Later)
-    assert chat.post("threads.list").status_code == 401
-
-
-def test_a_session_that_the_website_prolongs_goes_on(
-    chat: Chat, website: Website, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    website.sessions["session=ada-s"]["session"] = ending_in(1)
-    sign_in(chat, **ADA)
-    assert chat.post("threads.list").status_code == 200
-    monkeypatch.setattr("app.auth_session.datetime", Later)
-    website.sessions["session=ada-s"]["session"] = ending_in(3)
-    assert chat.post("threads.list").status_code == 200
+    assert chat.post("threads.list").status_code == status
 
 
 def test_requests_that_come_together_ask_once(chat: Chat, website: Website) -> None:
