@@ -112,6 +112,33 @@ def test_a_refused_request_is_told_in_a_sentence(
 
 
 @pytest.mark.parametrize(
+    ("provider", "status", "kind", "told"),
+    [
+        *((provider, 400, "context_length", "too long for the model") for provider in REMOTE),
+        ("gemini", 400, "bad_key", "Set GEMINI_API_KEY"),
+        ("openai", 429, "unpaid", "wants to be paid"),
+        ("anthropic", 400, "unpaid", "wants to be paid"),
+    ],
+)
+def test_a_cause_that_no_status_tells_is_told(
+    provider: str,
+    status: int,
+    kind: Literal["context_length", "bad_key", "unpaid"],
+    told: str,
+    standin: StandIn,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    standin.answers(HttpError(status, marker=MARKER, kind=kind), Answer(Text("Better.")))
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("Hello?")
+        assert told in check(turn, caplog.text, provider)
+        assert turn.errors[0]["allow_retry"] is False
+        assert backend.say("Still there?", turn.thread).text == "Better."
+
+
+@pytest.mark.parametrize(
     ("provider", "kind"),
     [
         (provider, kind)

@@ -120,6 +120,8 @@ class Anthropic(Wire):
         kind, message = ERRORS.get(error.status, ERRORS[500])
         if error.kind == "context_length":
             message = "prompt is too long: 212345 tokens > 200000 maximum"
+        if error.kind == "unpaid":
+            message = "Your credit balance is too low to access the Anthropic API."
         message = marked(message.format(model=request.model), error.marker)
         body = {"type": kind, "message": message}
         return {"type": "error", "error": body, "request_id": token("req_011", 21)}

@@ -39,6 +39,9 @@ def http_error(error: HttpError, request: Request) -> dict[str, Any]:
     kind, name, message = ERRORS.get(error.status, ERRORS[503])
     if error.kind == "context_length":
         name, message = "context_length_exceeded", TOO_LONG
+    if error.kind == "unpaid":
+        kind = name = "insufficient_quota"
+        message = "You exceeded your current quota, please check your plan and billing details."
     # The service tells the key's ends in its message; whoever shows that message shows them too.
     key = request.headers.get("authorization", "").removeprefix("Bearer ")
     key = f"{key[:7]}{'*' * 8}{key[-4:]}"

@@ -135,7 +135,7 @@ class HttpError:
 
     status: int
     marker: str = ""
-    kind: Literal["", "context_length", "bad_key"] = ""
+    kind: Literal["", "context_length", "bad_key", "unpaid"] = ""
     """What a 400 is about: a prompt that is too long, or, of Gemini, a wrong key."""
     retry_after: int | None = None
     """Seconds, for the header of that name."""

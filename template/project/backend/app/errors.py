@@ -40,6 +40,19 @@ CUT = {
 }
 """What the chat says of an answer that was cut for one of these reasons."""
 
+TOO_LONG = Failure(
+    "This is too long for the model. Shorten it, begin a new conversation, "
+    "or set a lower HISTORY_TOKENS in .env.",
+    False,
+)
+UNPAID = Failure("The model provider wants to be paid first.", False)
+IN_WORDS = {
+    r"context.(length|limit|size|window)|(prompt|input).{1,4}too long"
+    r"|maximum number of tokens": TOO_LONG,
+    r"credit balance|insufficient_quota": UNPAID,
+}
+"""What a provider's code or words tell, under a status that it has for more than that."""
+
 CODES = {"rate_limit_exceeded": 429, "server_error": 500}
 """The HTTP status that says the same as the code of a failure within the stream."""
 
@@ -66,6 +79,10 @@ def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
         case openai.APIConnectionError():
             return BROKE_OFF if begun else UNREACHABLE
         case openai.APIError() | CutShort():
+            said = f"{code_of(error)} {error}"
+            for words, failure in IN_WORDS.items():
+                if re.search(words, said, re.IGNORECASE):
+                    return failure
             return BROKE_OFF if begun else by_status(status_of(error), api_key)
         case _:
             return BROKE_OFF if begun else UNKNOWN
@@ -78,7 +95,7 @@ def by_status(status: int | None, api_key: str | None) -> Failure:
             key = api_key or "the API key"
             return Failure(f"The model provider refused the API key. Set {key} in .env.", False)
         case 402:
-            return Failure("The model provider wants to be paid first.", False)
+            return UNPAID
         case 404:
             return Failure("The model provider does not know this model. Set MODEL in .env.", False)
         case 429:
@@ -86,7 +103,7 @@ def by_status(status: int | None, api_key: str | None) -> Failure:
         case 400 | 413 | 422:
             return Failure(
                 "The model provider did not accept this conversation. "
-                "If it accepts none, see to the key and the account.",
+                "If it accepts none, see to MODEL, the key and the account.",
                 False,
             )
         case 408 | 409:
