@@ -95,10 +95,10 @@ def litellm_models() -> dict[str, dict[str, object]]:
 @pytest.mark.parametrize(
     ("answers", "sentence"),
     [
-        ({"port": 70000}, "The port must be a whole number from 1 to 65535, not 70000."),
-        ({"port": "70000"}, "The port must be a whole number from 1 to 65535, not 70000."),
-        ({"port": 0}, "The port must be a whole number from 1 to 65535, not 0."),
-        ({"port": "abc"}, "The port must be a whole number from 1 to 65535, not abc."),
+        ({"port": 70000}, "Write 1 to 65535 for the port, not 70000."),
+        ({"port": "70000"}, "Write 1 to 65535 for the port, not 70000."),
+        ({"port": 0}, "Write 1 to 65535 for the port, not 0."),
+        ({"port": "abc"}, "Write 1 to 65535 for the port, not abc."),
         ({"level": 5}, "The level must be one of 1, 2, 3, not 5."),
         ({"level": "two"}, "The level must be one of 1, 2, 3, not two."),
         ({"provider": "acme"}, "The provider must be one of gemini, openai, anthropic, azure,"),
@@ -110,18 +110,18 @@ def litellm_models() -> dict[str, dict[str, object]]:
         ),
         (
             {"model": "openai/gpt-6.1-sol"},
-            "openai/gpt-6.1-sol is not a model of gemini: write auto,",
+            'Write auto, gemini/… or litellm/…: "openai/gpt-6.1-sol" is no model of gemini,',
         ),
-        ({"model": "gemini-3.8-flash"}, "gemini-3.8-flash is not a model of gemini: write auto,"),
-        ({"model": "gemini/"}, "gemini/ is not a model of gemini: write auto,"),
-        ({"model": 'gemini/"; import os'}, "is not a model of gemini: write auto,"),
+        ({"model": "gemini-3.8-flash"}, "Write auto, gemini/… or litellm/…:"),
+        ({"model": "gemini/"}, "Write auto, gemini/… or litellm/…:"),
+        ({"model": 'gemini/"; import os'}, "Write auto, gemini/… or litellm/…:"),
         (
             {"provider": "embedded", "model": "embedded/llama"},
-            "The embedded provider has one model: write auto or embedded/smollm2-135m, not",
+            "Write auto or embedded/smollm2-135m: the embedded provider has no model",
         ),
         (
             {"provider": "embedded", "model": "litellm/gpt-6.1-sol"},
-            "The embedded provider has one model: write auto or embedded/smollm2-135m, not",
+            "Write auto or embedded/smollm2-135m: the embedded provider has no model",
         ),
     ],
     ids=str,
@@ -144,7 +144,7 @@ def test_the_command_line_refuses_a_wrong_answer_too(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert "The port must be a whole number from 1 to 65535, not 70000." in done.stderr
+    assert "Write 1 to 65535 for the port, not 70000." in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "project").exists()
 
@@ -152,12 +152,8 @@ def test_the_command_line_refuses_a_wrong_answer_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("question", "answer", "sentence"),
     [
-        ("port", 70000, "The port must be a whole number from 1 to 65535, not 70000."),
-        (
-            "model",
-            "gpt",
-            "gpt is not a model of gemini: write auto, or gemini/ and the model's name,",
-        ),
+        ("port", 70000, "Write 1 to 65535 for the port, not 70000."),
+        ("model", "gpt", 'Write auto, gemini/… or litellm/…: "gpt" is no model of gemini,'),
     ],
 )
 def test_a_wrong_answer_that_is_typed_can_be_typed_again(
@@ -169,6 +165,16 @@ def test_a_wrong_answer_that_is_typed_can_be_typed_again(
         run_copy(
             str(plain_template()), tmp_path / "app", defaults=True, quiet=True, settings=settings
         )
+
+
+def test_what_a_question_says_fits_a_terminal() -> None:
+    """80 columns, of which Copier takes three for a mark or an indent."""
+    questions = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
+    asked = [each for each in questions.values() if isinstance(each, dict) and "help" in each]
+    said = [line for question in asked for line in question["help"].splitlines()]
+    said += [choice for question in asked for choice in question.get("choices", ())]
+    assert len(asked) == 6
+    assert [line for line in said if len(line.replace("{{ provider }}", "anthropic")) > 77] == []
 
 
 @pytest.mark.parametrize(

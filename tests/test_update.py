@@ -237,8 +237,8 @@ def test_a_project_inside_a_larger_repository_is_updated_alone(
         ("level: 2", "level: agent", "The level must be one of 1, 2, 3, not agent."),
         ("level: 2", "level:", "The level must be one of 1, 2, 3, not None."),
         ("provider: gemini", "provider: 5", "The provider must be one of gemini, openai,"),
-        ("port: 8000", "port: high", "The port must be a whole number from 1 to 65535, not high."),
-        ("model: auto", "model: gpt", "gpt is not a model of gemini: write auto,"),
+        ("port: 8000", "port: high", "Write 1 to 65535 for the port, not high."),
+        ("model: auto", "model: gpt", "Write auto, gemini/… or litellm/…:"),
     ],
     ids=str,
 )
