@@ -160,6 +160,48 @@ def test_two_thoughts_of_one_turn_are_not_glued_together(
         assert not turn.ghosts
 
 
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "local"])
+def test_a_long_thought_costs_the_client_little_more_than_its_words(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    """ChatKit sends the whole thought each time that it grows."""
+    thought = "And then I thought of it once more. " * 300
+    standin.answers(Answer(Thought(thought, pieces=2000), Text("Yes.")))
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("Is it so?")
+        grown = [event for event in turn.events if "workflow.task" in str(event)]
+        assert len(grown) < 200
+        assert turn.text == "Yes."
+        [workflow] = [i for i in backend.items(turn.thread) if i["type"] == "workflow"]
+        assert [task["content"] for task in workflow["workflow"]["tasks"]] == [thought]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [Answer(Text("Let me look."), BERLIN), Answer(Text("Late."))],
+        [Answer(Text("Let me look."), BERLIN, TOKYO), Answer(TOKYO), Answer(Text("Late."))],
+        [Answer(BERLIN), HttpError(500)],
+        [Answer(Text("Let me look."), BERLIN), HttpError(500)],
+        [HttpError(500)],
+    ],
+    ids=["text and call", "several calls", "failed after a tool", "both", "failed"],
+)
+def test_a_local_model_whose_template_wants_user_and_assistant_in_turn_can_go_on(
+    steps: list[Answer | HttpError], standin: StandIn, tmp_path: Path
+) -> None:
+    """As Mistral's template does, which does not count tools and the messages that call them."""
+    standin.answers(*steps, Answer(Text("You are welcome.")))
+    with talking_to(standin, tmp_path, "local") as backend:
+        thread = backend.say("What time is it in Berlin?").thread
+        assert backend.say("Thanks.", thread).text == "You are welcome."
+    for request in standin.requests:
+        _, *messages = request.body["messages"]
+        counted = [m for m in messages if m["role"] != "tool" and not m.get("tool_calls")]
+        speakers = [message["role"] for message in counted]
+        assert speakers == (["user", "assistant"] * len(speakers))[: len(speakers)]
+
+
 @pytest.mark.parametrize("store", STORES)
 def test_sixty_turns_are_kept_and_the_newest_are_told_to_the_model(
     store: str, standin: StandIn, tmp_path: Path

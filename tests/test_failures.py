@@ -18,8 +18,9 @@ from chatkit.types import (
     Workflow,
 )
 
-from tests.backend import Turn
-from tests.providers import KEY, REMOTE, talking_to
+from tests.backend import Backend, Turn
+from tests.providers import KEY, REMOTE, environment, talking_to
+from tests.render import render
 from tests.standins import (
     Answer,
     Cut,
@@ -242,9 +243,6 @@ def test_an_empty_answer_is_told(
 def test_a_missing_key_is_told_in_the_chat_and_by_ready(
     provider: str, standin: StandIn, tmp_path: Path
 ) -> None:
-    from tests.backend import Backend
-    from tests.providers import environment
-    from tests.render import render
 
     env = environment(provider, standin, tmp_path) | {f"{provider.upper()}_API_KEY": ""}
     with Backend(render(level=2, provider=provider, store="sqlite"), env) as backend:
@@ -258,10 +256,29 @@ def test_a_missing_key_is_told_in_the_chat_and_by_ready(
     assert not standin.requests
 
 
-def test_a_provider_that_cannot_be_reached_is_told(standin: StandIn, tmp_path: Path) -> None:
-    with talking_to(standin, tmp_path, MODEL_BASE_URL="http://127.0.0.1:9") as backend:
+def test_a_model_of_no_provider_is_told_by_ready(
+    standin: StandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+
+    env = environment("gemini", standin, tmp_path) | {"MODEL": "litellm/nonsense"}
+    with Backend(render(level=2, provider="gemini", store="sqlite"), env) as backend:
+        # The model is loaded when the chat can say that it is not.
         [error] = backend.say("Hello?").errors
-        assert "cannot be reached" in error["message"]
+        assert "could not be loaded" in error["message"]
+        assert backend.http.get("/ready").json()["cause"] == "model: could not be loaded"
+    assert "LLM Provider NOT provided" in caplog.text
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_a_provider_that_cannot_be_reached_is_told(
+    provider: str, standin: StandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = "http://127.0.0.1:9"
+    with talking_to(standin, tmp_path, provider, MODEL_BASE_URL=url) as backend:
+        sentence = check(backend.say("Hello?"), caplog.text, provider)
+        assert "cannot be reached" in sentence
+        assert "127.0.0.1:9" not in sentence
+        assert "(127.0.0.1:9)" in caplog.text
 
 
 @pytest.mark.parametrize("provider", REMOTE)
@@ -319,21 +336,41 @@ def test_a_provider_that_fails_before_the_first_word_is_told_by_its_cause(
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "azure", "local"])
-@pytest.mark.parametrize("arguments", ['{"time_zone": "Eur', "[" * 100_000], ids=["half", "deep"])
-def test_arguments_that_are_no_json_do_not_spoil_the_thread(
-    arguments: str, provider: str, standin: StandIn, tmp_path: Path
+def test_arguments_that_are_no_json_do_not_end_the_turn(
+    provider: str, standin: StandIn, tmp_path: Path
 ) -> None:
     standin.answers(
-        Answer(ToolCall("current_time", arguments)),
-        *(Answer(Text(f"The {number} answer.")) for number in ("first", "second", "third")),
+        Answer(ToolCall("current_time", '{"time_zone": "Eur')),
+        *(Answer(Text(f"The {number} answer.")) for number in ("first", "second")),
     )
     with talking_to(standin, tmp_path, provider) as backend:
-        # LiteLLM cannot tell Claude of such a call within the same turn.
-        thread = backend.say("What time is it?").thread
-        for question in ("And now?", "And now?"):
-            turn = backend.say(question, thread)
-            assert not turn.errors
-            assert turn.text.endswith("answer.")
+        turn = backend.say("What time is it?")
+        assert (turn.errors, turn.text) == ([], "The first answer.")
+        turn = backend.say("And now?", turn.thread)
+        assert (turn.errors, turn.text) == ([], "The second answer.")
+    for request in standin.requests[1:]:
+        assert ("tool_call", str(ToolCall("current_time", {}))) in request.turns
+
+
+def test_arguments_too_deep_for_python_do_not_spoil_the_thread(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(ToolCall("current_time", "[" * 100_000)), Answer(Text("Noon.")))
+    with talking_to(standin, tmp_path) as backend:
+        turn = backend.say("What time is it?")
+        assert "failed" in turn.errors[0]["message"]
+        assert backend.say("And now?", turn.thread).text == "Noon."
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_half_a_character_before_a_tool_call_does_not_end_the_turn(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    look = ToolCall("current_time", {"time_zone": "Asia/Tokyo"})
+    standin.answers(Answer(Text(["One \ud83d", " moment."]), look), Answer(Text("Noon.")))
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("What time is it in Tokyo?")
+        assert (turn.errors, turn.answers) == ([], ["One \ufffd moment.", "Noon."])
 
 
 def test_why_a_tool_failed_is_in_the_log(

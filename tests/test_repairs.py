@@ -31,6 +31,7 @@ from openai.types.responses import (
 )
 from pydantic import ValidationError
 
+from tests.render import render
 from tests.standins import Answer, NoFinish, StandIn, Text, Thought
 
 
@@ -249,3 +250,33 @@ def test_chatkit_logs_through_a_handler_of_its_own() -> None:
         check=True,
     )
     assert ran.stdout.strip() == "1"
+
+
+@pytest.mark.parametrize(
+    ("provider", "script"),
+    [
+        (
+            "openai",
+            "from openai.types.responses import Response\n"
+            "from app.model_openai import OpenAISource as Source\n"
+            "def built(): return Response.__pydantic_complete__\n",
+        ),
+        (
+            "gemini",
+            "import sys, litellm\n"
+            "from app.model_litellm import LitellmSource as Source\n"
+            "def built(): return 'litellm.litellm_core_utils.default_encoding' in sys.modules\n",
+        ),
+    ],
+)
+def test_the_first_answer_finds_what_reads_it_built(provider: str, script: str) -> None:
+    """model_openai.py: rehearse, and its like in model_litellm.py."""
+    load = f"before = built(); Source('{provider}/none', api_key='none').load()"
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", f"{script}{load}; print(before, built())"],
+        cwd=render(level=2, provider=provider, store="sqlite") / "backend",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.strip() == "False True"

@@ -2,6 +2,7 @@
 
 import re
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 
 import openai
@@ -29,7 +30,9 @@ EMPTY = Failure("The model gave an empty answer. Try again.", True)
 OVERLOADED = Failure("The model provider is overloaded. Try again in a moment.", True)
 SILENT = Failure("The model has been silent for too long. Try again.", True)
 UNKNOWN = Failure("The answer failed. The server's log has the cause. Try again.", True)
-UNREACHABLE = Failure("The model provider cannot be reached. Try again.", True)
+UNREACHABLE = Failure(
+    "The model provider cannot be reached; the server's log says where. Try again.", True
+)
 
 LENGTH = "The answer has reached the model's length limit. Ask for the rest."
 CUT = {
@@ -62,6 +65,7 @@ def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
 
     `begun` says whether the answer had begun, and `api_key` names the provider's key setting.
     """
+    nobody = nobody_at(error) is not None
     error = root_of(error)
     match error:
         case ModelUnavailable():
@@ -76,7 +80,7 @@ def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
             return Failure("The agent is set up wrongly. The server's log has the cause.", False)
         case openai.APITimeoutError():
             return SILENT
-        case openai.APIConnectionError():
+        case openai.APIError() if nobody or isinstance(error, openai.APIConnectionError):
             return BROKE_OFF if begun else UNREACHABLE
         case openai.APIError() | CutShort():
             said = f"{code_of(error)} {error}"
@@ -123,6 +127,20 @@ def root_of(error: Exception) -> Exception:
     return error
 
 
+def nobody_at(error: Exception) -> str | None:
+    """Where nobody answered, such as localhost:11434, if that is why it failed.
+
+    LiteLLM has several classes for it, an InternalServerError among them.
+    """
+    where = ""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        with suppress(AttributeError, RuntimeError):
+            where = cause.request.url.netloc.decode()  # type: ignore[attr-defined] # of HTTP errors
+        cause = cause.__cause__ or cause.__context__
+    return where if cause else None
+
+
 def status_of(error: Exception) -> int | None:
     """The HTTP status with which the provider refused, if it did.
 
@@ -140,8 +158,9 @@ def code_of(error: Exception) -> str:
 
 def log_line(error: Exception) -> str:
     """The error for the log: its kind, status or code, and place, without the provider's words."""
+    nobody = nobody_at(error)
     error = root_of(error)
-    said = code_of(error) or status_of(error)
+    said = nobody or code_of(error) or status_of(error)
     frames = traceback.extract_tb(error.__traceback__)
     where = f", in {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     kind = f"{type(error).__module__}.{type(error).__name__}"

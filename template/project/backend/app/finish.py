@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from agents.exceptions import _mark_error_to_drain_stream_events
 
+from app.history import sendable
+
 NOT_WHOLE = ("length", "model_length", "content_filter", "error", "abort")
 """The finish reasons of answers that are not whole."""
 
@@ -81,7 +83,7 @@ class FinishedStream:
             if self._reason is None or self._reason in NOT_WHOLE:
                 raise CutShort(self._reason) from None
             raise
-        if chunk.choices and chunk.choices[0].finish_reason is not None:
+        if chunk.choices and chunk.choices[0].finish_reason:
             if not self._said_by_provider():
                 raise CutShort
             self._reason = chunk.choices[0].finish_reason
@@ -103,7 +105,8 @@ class WholeAnswers(KeepsWhatCame):
 
     async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
         model: Any = super()
-        fetched = await model._fetch_response(*args, **kwargs)
+        instructions, told, *others = args
+        fetched = await model._fetch_response(instructions, sendable(told), *others, **kwargs)
         if not isinstance(fetched, tuple):
             return fetched
         response, stream = fetched

@@ -21,6 +21,7 @@ from chatkit.types import (
 from openai.types.responses import ResponseInputContentParam, ResponseInputTextParam
 
 from app.context import RequestContext
+from app.store import whole
 
 CHARACTERS_PER_TOKEN = 4
 """A rule of thumb that errs on the safe side for English; a budget needs no more."""
@@ -123,7 +124,7 @@ def tool_call_input(call_id: str, content: dict[str, Any]) -> list[TResponseInpu
             "type": "function_call",
             "call_id": call_id,
             "name": content["name"],
-            "arguments": as_object(content["arguments"]),
+            "arguments": content["arguments"],
         },
         {
             "type": "function_call_output",
@@ -133,11 +134,26 @@ def tool_call_input(call_id: str, content: dict[str, Any]) -> list[TResponseInpu
     ]
 
 
-def as_object(arguments: str) -> str:
-    """The arguments if they are a JSON object, else an empty one.
+def sendable(told: Any) -> Any:
+    """What a model is told, without what it may have written itself and its provider refuses.
 
-    A model may write what is none, and its provider then refuse every history that repeats it.
+    That is half a character, or a tool's arguments that are no JSON object.
     """
+    match told:
+        case str():
+            return whole(told)
+        case {"type": "function_call", "arguments": str(arguments)}:
+            return told | {"arguments": whole(as_object(arguments))}
+        case dict():
+            return {name: sendable(value) for name, value in told.items()}
+        case list():
+            return [sendable(each) for each in told]
+        case _:
+            return told
+
+
+def as_object(arguments: str) -> str:
+    """The arguments if they are a JSON object, else an empty one."""
     try:
         return arguments if isinstance(json.loads(arguments), dict) else "{}"
     except (ValueError, RecursionError):

@@ -1,5 +1,6 @@
 """A model's raw events as ChatKit needs them: items under the store's ids, thoughts that end."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +11,9 @@ from openai.types.responses import (
 from pydantic import BaseModel
 
 from app.store import whole
+
+THOUGHT_SECONDS = 0.25
+"""How often a growing thought is told: ChatKit sends the whole of it each time."""
 
 
 class ModelEvents:
@@ -27,6 +31,8 @@ class ModelEvents:
         self._ids: dict[tuple[str, int | None], str] = {}
         self._half = ""
         self._thought: ResponseReasoningSummaryTextDoneEvent | None = None
+        self._told = 0
+        self._tell_at = 0.0
 
     def prepared(self, event: Any) -> Iterator[Any]:
         """The event under its item's own id, after the end of a thought that it interrupts."""
@@ -51,7 +57,11 @@ class ModelEvents:
                 own = {"item_id": self._ids.get(key, event.item_id)}
                 changed = self._whole_texts(event) | annotation_of(event)
                 named = event.model_copy(update=own | changed)
-                self._note_thought(named)
+                if isinstance(named, ResponseReasoningSummaryTextDeltaEvent):
+                    yield from self._grown_thought(named)
+                    return
+                if isinstance(named, ResponseReasoningSummaryTextDoneEvent):
+                    self._thought = None
                 yield named
             case _:
                 yield event
@@ -74,22 +84,25 @@ class ModelEvents:
             changed["text"] = whole(text)
         return changed
 
-    def _note_thought(self, event: Any) -> None:
-        match event:
-            case ResponseReasoningSummaryTextDeltaEvent():
-                said = self._thought.text if self._thought else ""
-                self._thought = ResponseReasoningSummaryTextDoneEvent(
-                    type="response.reasoning_summary_text.done",
-                    item_id=event.item_id,
-                    output_index=event.output_index,
-                    summary_index=event.summary_index,
-                    sequence_number=event.sequence_number,
-                    text=said + event.delta,
-                )
-            case ResponseReasoningSummaryTextDoneEvent():
-                self._thought = None
-            case _:
-                pass
+    def _grown_thought(
+        self, event: ResponseReasoningSummaryTextDeltaEvent
+    ) -> Iterator[ResponseReasoningSummaryTextDeltaEvent]:
+        """What the thought has grown by since it was last told, unless that was just now."""
+        said = self._thought.text if self._thought else ""
+        self._told = self._told if said else 0
+        text = said + event.delta
+        self._thought = ResponseReasoningSummaryTextDoneEvent(
+            type="response.reasoning_summary_text.done",
+            item_id=event.item_id,
+            output_index=event.output_index,
+            summary_index=event.summary_index,
+            sequence_number=event.sequence_number,
+            text=text,
+        )
+        if (now := time.monotonic()) >= self._tell_at:
+            self._tell_at = now + THOUGHT_SECONDS
+            grown, self._told = text[self._told :], len(text)
+            yield event.model_copy(update={"delta": grown})
 
     def _end_of_thought(self) -> Iterator[Any]:
         # Chat-completions models never say that a thought's text is done, and ChatKit takes up

@@ -133,4 +133,8 @@ class LitellmSource(ModelSource):
 
         name = self.name.removeprefix("litellm/")
         introduce_gemini(name)
+        # LiteLLM imports at its first answer what takes a second, and finds out whose model it is.
+        hello: Any = [{"role": "user", "content": "Hello"}]
+        for _ in litellm.completion(name, hello, mock_response="Hello", stream=True):
+            pass
         return WholeLitellmModel(model=name, base_url=self.base_url, api_key=self.api_key)

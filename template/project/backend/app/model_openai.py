@@ -1,12 +1,15 @@
 """OpenAI's models, through the Responses API and the Agents SDK's own client."""
 
+import json
 import re
 from typing import Any
 
+import httpx
 from agents import Model, ModelSettings, OpenAIResponsesModel
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, OpenAI
 
 from app.finish import KeepsWhatCame
+from app.history import sendable
 from app.model import TIMEOUT_MARGIN, ModelSource
 
 THOUGHTLESS = re.compile(r"(ft:)?(gpt-[34]|chatgpt|gpt-audio)|.*-(chat|search)\b")
@@ -18,6 +21,7 @@ class ResponsesModel(KeepsWhatCame, OpenAIResponsesModel):
 
     async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
         instructions, told, *others = args
+        told = sendable(told)
         if isinstance(told, list):
             told = [item for item in told if not is_bare_thought(item)]
         return await super()._fetch_response(instructions, told, *others, **kwargs)
@@ -27,6 +31,20 @@ def is_bare_thought(item: dict[str, Any]) -> bool:
     """Whether the item is a mere reference to a thought, which OpenAI has not kept."""
     whole = item.get("encrypted_content") or item.get("content")
     return item.get("type") == "reasoning" and not whole
+
+
+def rehearse() -> None:
+    """Read an answer that nobody gave.
+
+    At its first answer the client builds the types of all that may be in one, for a second or two
+    in which the event loop would stand still.
+    """
+    response = {"output": [], "tools": [], "tool_choice": "auto"}
+    end = {"type": "response.completed", "sequence_number": 0, "response": response}
+    nobody = httpx.MockTransport(lambda _: httpx.Response(200, text=f"data: {json.dumps(end)}\n\n"))
+    with OpenAI(api_key="none", http_client=httpx.Client(transport=nobody)) as client:
+        for _ in client.responses.create(model="none", input="", stream=True):
+            pass
 
 
 class OpenAISource(ModelSource):
@@ -41,6 +59,7 @@ class OpenAISource(ModelSource):
         self.settings = ModelSettings(store=False, response_include=thoughts)
 
     def load(self) -> Model:
+        rehearse()
         # The retries are the Retry button's: a failure is told at once.
         client = AsyncOpenAI(
             api_key=self.api_key,
