@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,11 +25,30 @@ PROJECTS: list[dict[str, str | int]] = [
 )
 def test_a_new_project_s_own_tests_are_green(answers: dict[str, str | int], tmp_path: Path) -> None:
     project = render_into(tmp_path / "myapp", **answers)
+    said = own_tests(project)
+    assert "skipped" not in said
+    assert not list(tmp_path.rglob("*.gguf"))
+
+
+def test_a_project_without_the_page_has_green_tests(tmp_path: Path) -> None:
+    project = render_into(tmp_path / "myapp", level=3, provider="openai", store="memory")
+    app = project / "backend" / "app"
+    shutil.rmtree(app / "page")
+    (app / "chat_page.py").unlink()
+    wiring = (app / "wiring.py").read_text(encoding="utf-8")
+    without, lines = re.subn(r"(    if settings\.debug:\n)?.*chat_page.*\n", "", wiring)
+    assert lines == 2
+    (app / "wiring.py").write_text(without, encoding="utf-8")
+    assert "1 skipped" in own_tests(project, "tests/test_http.py", "tests/test_edge.py")
+
+
+def own_tests(project: Path, *files: str) -> str:
+    """What the project's own tests print; they pass."""
     kept = {name: value for name, value in os.environ.items() if not re.match("PYTEST|CI$", name)}
     # Nothing is left of a model that was downloaded before, and nothing can be downloaded.
-    nowhere = {"XDG_CACHE_HOME": str(tmp_path), "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
+    nowhere = {"XDG_CACHE_HOME": str(project.parent), "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files],
         cwd=project / "backend",
         env=kept | nowhere,
         capture_output=True,
@@ -37,5 +57,4 @@ def test_a_new_project_s_own_tests_are_green(answers: dict[str, str | int], tmp_
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert re.search(r"\d+ passed", ran.stdout)
-    assert "skipped" not in ran.stdout
-    assert not list(tmp_path.rglob("*.gguf"))
+    return ran.stdout

@@ -10,16 +10,17 @@ from starlette.middleware.base import RequestResponseEndpoint
 from structlog.contextvars import get_contextvars
 from test_http import EchoServer
 
-from app.chat_page import add_chat_page
 from app.edge import EdgeSettings, guard
 from app.routes import create_app
 from app.settings import load
 from app.wiring import PROJECT, Settings, build_app, open_store
 
+POLICY = "default-src 'none'; script-src 'self'"
+
 
 @pytest.fixture
 def http(settings: Settings) -> Iterator[httpx.Client]:
-    """An app that answers to two names only, and has two routes more."""
+    """An app that answers to two names only, and has three routes more."""
     edge = EdgeSettings(
         _env_file=None,
         debug=False,
@@ -28,11 +29,14 @@ def http(settings: Settings) -> Iterator[httpx.Client]:
     )
     server = EchoServer(open_store(settings))
     app = create_app(PROJECT, edge, server)
-    add_chat_page(app, PROJECT, server)
 
     @app.get("/broken")
     async def broken() -> None:
         raise RuntimeError
+
+    @app.get("/page")
+    async def page() -> Response:
+        return Response(headers={"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"})
 
     @app.get("/logged")
     async def logged() -> str:
@@ -84,7 +88,7 @@ def test_what_is_added_to_the_app_later_is_inside_the_edge(settings: Settings) -
     ],
 )
 def test_only_the_allowed_hosts_are_answered(http: httpx.Client, host: str, status: int) -> None:
-    answer = http.get("/page/about.json", headers={"Host": host})
+    answer = http.get("/page", headers={"Host": host})
     assert answer.status_code == status
     if status == 400:
         assert "ALLOWED_HOSTS" in answer.json()["detail"]
@@ -99,23 +103,22 @@ def test_whoever_watches_the_server_may_call_it_by_its_address(http: httpx.Clien
 def test_every_answer_tells_browsers_to_be_careful(http: httpx.Client) -> None:
     answers = [
         http.get("/health"),
-        http.get("/"),
-        http.get("/page/main.js"),
+        http.get("/page"),
         http.get("/nowhere"),
         http.post("/chatkit", json={"type": "threads.list", "params": {}}),
-        http.get("/", headers={"Host": "evil.example"}),
+        http.get("/page", headers={"Host": "evil.example"}),
         http.get("/broken"),
     ]
-    assert [answer.status_code for answer in answers] == [200, 200, 200, 404, 200, 400, 500]
+    assert [answer.status_code for answer in answers] == [200, 200, 404, 200, 400, 500]
     for answer in answers:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "no-referrer"
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "x-request-id" in answer.headers
         assert "strict-transport-security" not in answer.headers
-    assert answers[4].headers["cache-control"] == "no-store"
-    # The page has rules of its own.
-    assert "script-src 'self'" in answers[1].headers["content-security-policy"]
+    assert answers[3].headers["cache-control"] == "no-store"
+    # What has rules of its own keeps them, as the chat page does.
+    assert answers[1].headers["content-security-policy"] == POLICY
     assert answers[1].headers["cache-control"] == "no-cache"
 
 
