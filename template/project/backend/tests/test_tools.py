@@ -16,7 +16,7 @@ from app.protocol import ProtocolServer
 from app.wiring import Settings
 
 ASK_TIME_ZONE = tool_call("browser_time_zone")
-CURRENT_TIME = tool_call("current_time", '{"time_zone": "Asia/Tokyo"}', call_id="call_2")
+SHOW_MENU = tool_call("show_menu", call_id="call_2")
 BERLIN = {"time_zone": "Europe/Berlin"}
 
 
@@ -154,12 +154,12 @@ def test_the_browser_runs_tools_one_after_the_other(chat: Chat, model: ScriptedM
 def test_server_and_client_tools_at_once_are_all_remembered(
     chat: Chat, model: ScriptedModel
 ) -> None:
-    model.answers[:] = [[ASK_TIME_ZONE, CURRENT_TIME], "It is late in Tokyo."]
-    thread_id = thread_of(chat.say("What time is it here and in Tokyo?"))
+    model.answers[:] = [[ASK_TIME_ZONE, SHOW_MENU], "Lunch is at noon."]
+    thread_id = thread_of(chat.say("What is for lunch, and what time is it here?"))
     output(chat, thread_id, BERLIN)
     outputs = [given["output"] for given in told(model, "function_call_output")]
     assert len(outputs) == 2
-    assert any("JST" in given for given in outputs)
+    assert any("sees the menu" in given for given in outputs)
     assert any("Europe/Berlin" in given for given in outputs)
 
 
@@ -190,12 +190,12 @@ def test_whoever_goes_on_without_the_tool_is_answered(chat: Chat, model: Scripte
 
 
 def test_only_the_model_sees_what_the_tools_returned(chat: Chat, model: ScriptedModel) -> None:
-    model.answers[:] = [CURRENT_TIME, "It is late."]
-    events = chat.say("What time is it in Tokyo?")
+    model.answers[:] = [SHOW_MENU, "Enjoy!"]
+    events = chat.say("What is for lunch?")
     thread_id = thread_of(events)
     shown = str(events) + chat.post("items.list", thread_id=thread_id).text
     shown += chat.post("threads.get_by_id", thread_id=thread_id).text
-    assert "JST" not in shown
+    assert "sees the menu" not in shown
     assert "hidden" not in shown
 
 
