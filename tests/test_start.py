@@ -105,8 +105,9 @@ def test_each_bad_setting_is_one_line_that_names_it() -> None:
     lines = failed_start(project, bad).splitlines()
     assert sorted(line.split()[2] for line in lines) == sorted(bad)
     assert all(line.endswith(" Set it in .env or the environment.") for line in lines)
-    [line] = failed_start(project, {"PORT": "eight thousand"}).splitlines()
-    assert line.startswith("Cannot start: PORT ")
+    for name, wrong in (("PORT", "eight thousand"), ("MODEL_BASE_URL", "http://a b")):
+        [line] = failed_start(project, {name: wrong}).splitlines()
+        assert line.startswith(f"Cannot start: {name} ")
 
 
 @pytest.mark.parametrize("provider", ["gemini", "openai", "anthropic", "azure", "local"])
