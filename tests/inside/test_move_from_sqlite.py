@@ -231,8 +231,9 @@ def test_the_progress_is_shown_to_whoever_watches(
 
 
 def test_a_user_gets_the_threads_of_a_project_without_a_sign_in(
-    move: Move, file: Path, postgres_url: str
+    move: Move, file: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(move_from_sqlite, "find_spec", lambda name: name == "app.auth")
     assert move(file, "--user", "ada").code == 0
     store = PostgresStore(postgres_url)
     threads = use(store, lambda store: store.load_threads(100, None, "asc", ADA)).data
@@ -255,6 +256,15 @@ def test_where_users_sign_in_one_has_to_be_named(
     with closing(sqlite3.connect(file)) as source, source:
         source.execute("DELETE FROM threads WHERE owner = 'local'")
     assert move(file).code == 0
+
+
+def test_where_nobody_signs_in_no_user_gets_threads_that_nobody_could_read(
+    move: Move, file: Path, postgres_url: str
+) -> None:
+    ended = move(file, "--user", "ada")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("Cannot start: --user ") and len(ended.err.splitlines()) == 1
+    assert rows(postgres_url) == [[], [], []]
 
 
 @pytest.mark.parametrize("user", ["", " ", "a\nb", "x" * 256])
@@ -471,7 +481,7 @@ def another_program_s(path: Path) -> None:
         other.execute("CREATE TABLE threads (id)")
 
 
-def another_version_s(path: Path) -> None:
+def a_newer_version(path: Path) -> None:
     use(SQLiteStore(path), lambda store: store.open())
     with closing(sqlite3.connect(path)) as newer:
         newer.execute("PRAGMA user_version = 2")
@@ -487,13 +497,13 @@ def damaged(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (None, "Cannot start: There is no file {path}."),
-        (Path.mkdir, "Cannot start: There is no file {path}."),
-        (a_text, "Stopped: {path} cannot be read: file is not a database."),
-        (Path.touch, "Cannot start: {path} belongs to another program."),
-        (another_program_s, "Cannot start: {path} belongs to another program."),
-        (another_version_s, "Cannot start: {path} is of version 2; this program moves version 1."),
-        (damaged, "Stopped: {path} cannot be read: database disk image is malformed."),
+        (None, 'Cannot start: There is no file "{path}".'),
+        (Path.mkdir, 'Cannot start: There is no file "{path}".'),
+        (a_text, 'Stopped: "{path}" cannot be read: file is not a database.'),
+        (Path.touch, 'Cannot start: "{path}" belongs to another program.'),
+        (another_program_s, 'Cannot start: "{path}" belongs to another program.'),
+        (a_newer_version, 'Cannot start: "{path}" is of version 2; this program moves version 1.'),
+        (damaged, 'Stopped: "{path}" cannot be read: database disk image is malformed.'),
     ],
 )
 def test_a_file_that_cannot_be_moved_is_one_line(

@@ -74,7 +74,7 @@ def opened(path: Path, user: str | None) -> sqlite3.Connection:
     `user` gets the threads of a project without a sign-in.
     """
     if not path.is_file():
-        give_up(f"There is no file {path}.")
+        give_up(f'There is no file "{path}".')
     uri = f"{path.resolve().as_uri()}?mode=ro"
     source = sqlite3.connect(uri, uri=True, isolation_level=None)
     source.row_factory = sqlite3.Row
@@ -83,14 +83,14 @@ def opened(path: Path, user: str | None) -> sqlite3.Connection:
         "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version"
     ).fetchone()
     if application_id != APPLICATION_ID:
-        give_up(f"{path} belongs to another program.")
+        give_up(f'"{path}" belongs to another program.')
     if version != SCHEMA_VERSION:
-        give_up(f"{path} is of version {version}; this program moves version {SCHEMA_VERSION}.")
+        give_up(f'"{path}" is of version {version}; this program moves version {SCHEMA_VERSION}.')
     local = source.execute("SELECT 1 FROM threads WHERE owner = ?", [LOCAL_USER]).fetchone()
     # Only a project with a sign-in has that module.
     if local and user in (None, LOCAL_USER) and find_spec("app.auth"):
         give_up(
-            f"{path} has threads of {LOCAL_USER}, who cannot sign in. "
+            f'"{path}" has threads of {LOCAL_USER}, who cannot sign in. '
             "Say with --user who else gets them."
         )
     source.create_function("storable", 1, storable)
@@ -188,6 +188,8 @@ def main() -> int:
     # As the sign-in has it; a project without one has no app.auth to ask.
     if user is not None and (not 0 < len(user) <= 255 or not user.isprintable() or user.isspace()):
         parser.error("a user's id has 1 to 255 visible characters")
+    if user not in (None, LOCAL_USER) and not find_spec("app.auth"):
+        give_up("--user is for a project with a sign-in: here nobody could read those threads.")
     settings = load(DatabaseSettings)
     url, timeout = settings.database_url.get_secret_value(), settings.database_timeout
     try:
@@ -198,7 +200,7 @@ def main() -> int:
         print("Stopped. Run it again, and it goes on.", file=sys.stderr)
         return 130
     except sqlite3.Error as error:
-        print(f"Stopped: {asked.file} cannot be read: {error}.", file=sys.stderr)
+        print(f'Stopped: "{asked.file}" cannot be read: {error}.', file=sys.stderr)
     except StoreError as error:
         print(f"Stopped: {error} Run it again, and it goes on.", file=sys.stderr)
     return 2
