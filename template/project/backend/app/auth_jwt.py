@@ -79,8 +79,8 @@ class JwtSettings(ServerSettings):
         default=None,
         validate_default=True,
         description=(
-            f"at least {MIN_SECRET_BYTES} random bytes, as python -c "
-            '"import secrets; print(secrets.token_urlsafe(32))" prints them, '
+            f"at least {MIN_SECRET_BYTES} random bytes, without words such as secret or change, "
+            'as python -c "import secrets; print(secrets.token_urlsafe(48))" prints them, '
             "unless AUTH_JWKS_URL is set: one of the two, not both"
         ),
     )
