@@ -4,6 +4,7 @@ import asyncio
 import gc
 import importlib
 import logging
+from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -11,10 +12,13 @@ from typing import Any, Literal
 import pytest
 from agents import RunContextWrapper, function_tool
 from chatkit.types import (
+    AssistantMessageItem,
     CustomTask,
     TaskItem,
     ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
     ThreadItemReplacedEvent,
+    ThreadStreamEvent,
     Workflow,
 )
 
@@ -436,6 +440,37 @@ def test_what_cannot_be_stored_is_taken_back(
         backend.settle()
         gc.collect()
         assert len(asyncio.all_tasks(backend.loop)) <= before
+
+
+def test_what_a_tool_shows_stands_behind_the_words_before_it_after_a_reload_too(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    """ChatKit takes from a tool's queue first, where an answer comes in one burst."""
+    common: dict[str, Any] = {"thread_id": "thr_1", "created_at": datetime(2026, 1, 1)}
+    words = AssistantMessageItem(id="msg_1", content=[], **common)
+    shown = TaskItem(id="tsk_1", task=CustomTask(title="Looking"), **common)
+    more = AssistantMessageItem(id="msg_2", content=[], **common)
+    told: list[ThreadStreamEvent] = [ThreadItemAddedEvent(item=words)]
+    tool: list[ThreadStreamEvent] = [
+        ThreadItemAddedEvent(item=shown),
+        ThreadItemDoneEvent(item=shown),
+    ]
+    rest: list[ThreadStreamEvent] = [
+        ThreadItemDoneEvent(item=words),
+        ThreadItemAddedEvent(item=more),
+        ThreadItemDoneEvent(item=more),
+    ]
+
+    async def merged() -> AsyncIterator[ThreadStreamEvent]:
+        for event in (*told, *tool, *rest):
+            yield event
+
+    async def ordered() -> list[ThreadStreamEvent]:
+        return [event async for event in in_order(merged())]
+
+    with talking_to(standin, tmp_path):
+        in_order = importlib.import_module("app.stream").in_order
+    assert asyncio.run(ordered()) == [*told, rest[0], *tool, *rest[1:]]
 
 
 def test_a_workflow_that_another_one_replaces_is_ended(standin: StandIn, tmp_path: Path) -> None:

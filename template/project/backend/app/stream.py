@@ -72,7 +72,7 @@ async def stream_run(
     produced: dict[str, None] = {}
     unseen: set[str] = set()
     last: ThreadItem | None = None
-    events = chatkit_events(source, context)
+    events = in_order(chatkit_events(source, context))
     try:
         async for event in events:
             match event:
@@ -277,6 +277,30 @@ async def chatkit_events(
             yield event
     except Exception as error:
         source.error = error
+
+
+async def in_order(events: AsyncIterator[ThreadStreamEvent]) -> AsyncIterator[ThreadStreamEvent]:
+    """The events, with what a tool does behind the message of the model that stands before it.
+
+    ChatKit takes them from two queues, and the store has the order in which the items are done.
+    """
+    message: str | None = None
+    behind: list[ThreadStreamEvent] = []
+    async for event in events:
+        item: ThreadItem | None = getattr(event, "item", None)
+        about: str | None = item.id if item else getattr(event, "item_id", None)
+        if isinstance(event, ThreadItemAddedEvent) and isinstance(item, AssistantMessageItem):
+            message = about
+        if message and about != message:
+            behind.append(event)
+            continue
+        yield event
+        if isinstance(event, ThreadItemDoneEvent | ThreadItemRemovedEvent):
+            message = None
+            while behind:
+                yield behind.pop(0)
+    for event in behind:
+        yield event
 
 
 def is_client_tool(agent: Agent[Any], name: str) -> bool:
