@@ -36,13 +36,15 @@ def is_bare_thought(item: dict[str, Any]) -> bool:
 def rehearse() -> None:
     """Read an answer that nobody gave.
 
-    At its first answer the client builds the types of all that may be in one, for a second or two
-    in which the event loop would stand still.
+    At its first answer the client builds the types of all that may be in one, which takes a second
+    or two, and all that is asked meanwhile would wait for it.
     """
     response = {"output": [], "tools": [], "tool_choice": "auto"}
     end = {"type": "response.completed", "sequence_number": 0, "response": response}
     nobody = httpx.MockTransport(lambda _: httpx.Response(200, text=f"data: {json.dumps(end)}\n\n"))
-    with OpenAI(api_key="none", http_client=httpx.Client(transport=nobody)) as client:
+    # The client takes this one, too, but has its types from a newer httpx2.
+    http_client: Any = httpx.Client(transport=nobody)
+    with OpenAI(api_key="none", http_client=http_client) as client:
         for _ in client.responses.create(model="none", input="", stream=True):
             pass
 
