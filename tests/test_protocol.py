@@ -77,6 +77,40 @@ def test_a_malformed_request_is_400_with_a_sentence(refusing: Backend, kind: str
     assert problem["request_id"] == response.headers["x-request-id"]
 
 
+def test_half_a_million_values_are_413_at_once(refusing: Backend) -> None:
+    began = time.monotonic()
+    refused = refusing.post("threads.create", input={"content": [1] * 500_000, **USER_INPUT})
+    assert refused.status_code == 413
+    assert refused.json()["detail"] == "The request has too many values: the limit is 10000."
+    assert time.monotonic() - began < 1
+
+
+def test_what_is_said_a_hundred_thousand_times_is_refused_at_once(refusing: Backend) -> None:
+    answers = {"thread_id": "thr_x", "item_id": "x", "input": {"answers": {"a": 1}}}
+    body = json.dumps({"type": "threads.add_structured_input", "params": answers})
+    body = body.replace('"a": 1', ",".join(['"a": 1'] * 140_000))
+    began = time.monotonic()
+    assert refusing.http.post("/chatkit", content=body).status_code == 400
+    assert time.monotonic() - began < 0.5
+
+
+def test_what_the_client_calls_things_is_not_repeated_at_length(refusing: Backend) -> None:
+    long = "ab\n" * 200_000
+    content = {"content": [{"type": long}], **USER_INPUT}
+    answers = {"answers": {long: 1}}
+    for operation, given, said in (
+        (long, {}, "The request's type is not an operation of the ChatKit protocol."),
+        ("threads.create", content, "params.input.content.0: this type is not known."),
+        ("threads.add_structured_input", answers, "params.input.answers.ab"),
+    ):
+        refused = refusing.post(operation, thread_id="thr_x", item_id="x", input=given)
+        assert refused.status_code == 400
+        detail = refused.json()["detail"]
+        assert detail.startswith(said)
+        assert len(detail) < 150
+        assert "\n" not in detail, "one line of the log is one thing"
+
+
 UNKNOWN: dict[str, dict[str, Any]] = {
     "threads.get_by_id": {},
     "threads.add_user_message": {"input": text_input("Hello")},

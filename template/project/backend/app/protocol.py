@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any
 
 from chatkit.server import ChatKitServer, NonStreamingResult, StreamingResult
@@ -60,6 +60,8 @@ ABOUT = {
 # The items that only the model sees.
 HIDDEN = (HiddenContextItem, SDKHiddenContextItem)
 MOST_ITEMS = 100
+# Each that is wrong costs pydantic an error, and all other requests their time.
+MOST_VALUES = 10_000
 TITLE_LENGTH = 60
 FAILED = "Something went wrong on the server."
 
@@ -261,16 +263,30 @@ def as_refused(error: Exception, request_id: str) -> Refused:
 def parse(body: str | bytes | bytearray) -> ChatKitReq:
     """The request in a body. Raises Refused with the first thing that is wrong with it."""
     try:
+        # Python's own reader takes half a character, as a browser writes one that was typed.
+        values = [json.loads(body)]
+        for value in values:  # They become more on the way, by what each one holds.
+            if isinstance(value, dict | list):
+                values += value.values() if isinstance(value, dict) else value
+            if len(values) > MOST_VALUES:
+                many = f"The request has too many values: the limit is {MOST_VALUES}."
+                raise Refused(many, 413)
+        # Written anew, lest what has the same name as a later value is validated uncounted.
+        body = whole(json.dumps(values[0], ensure_ascii=False))
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"The body is not JSON: {error}.") from None
+    try:
         return REQUEST.validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-    if "hex escape" in first["msg"]:
-        # Half a character, as a browser writes it when a person has typed it.
-        with suppress(ValueError, RecursionError):
-            return REQUEST.validate_json(whole(json.dumps(json.loads(body), ensure_ascii=False)))
-    if first["type"].startswith("union_tag") and not first["loc"]:
-        raise Refused("The request's type is not an operation of the ChatKit protocol.")
-    raise Refused(f"{'.'.join(map(str, first['loc'][1:])) or 'The body'}: {first['msg']}.")
+    said = first["msg"]
+    if first["type"].startswith("union_tag"):
+        if not first["loc"]:
+            raise Refused("The request's type is not an operation of the ChatKit protocol.")
+        said = "this type is not known"  # pydantic would quote it, however long it is.
+    # The client's own names may stand in the path.
+    path = json.dumps(".".join(map(str, first["loc"][1:])))[1:-1][:100]
+    raise Refused(f"{path or 'The body'}: {said}.")
 
 
 def thread_id_of(request: ChatKitReq) -> str | None:
