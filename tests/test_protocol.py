@@ -94,6 +94,16 @@ def test_what_is_said_a_hundred_thousand_times_is_refused_at_once(refusing: Back
     assert time.monotonic() - began < 0.5
 
 
+def test_a_message_has_a_hundred_parts_at_most(backend: Backend) -> None:
+    parts = text_input("a")["content"] * 100
+    for name, many in (("content", [*parts, *parts]), ("attachments", ["atc_x"] * 101)):
+        refused = backend.post("threads.create", input=text_input("a") | {name: many})
+        assert refused.status_code == 400
+        assert refused.json()["detail"] == f"params.input.{name}: at most 100 parts."
+    thread = backend.turn("threads.create", input=text_input("a") | {"content": parts}).thread
+    assert backend.texts(thread)[0] == ("user", "a" * 100)
+
+
 def test_what_the_client_calls_things_is_not_repeated_at_length(refusing: Backend) -> None:
     long = "ab\n" * 200_000
     content = {"content": [{"type": long}], **USER_INPUT}
@@ -109,6 +119,14 @@ def test_what_the_client_calls_things_is_not_repeated_at_length(refusing: Backen
         assert detail.startswith(said)
         assert len(detail) < 150
         assert "\n" not in detail, "one line of the log is one thing"
+
+
+def test_a_title_has_500_characters_at_most(backend: Backend) -> None:
+    thread = backend.say("Hello").thread
+    for title, status in (("a" * 501, 400), (" ", 400), ("a" * 500, 200)):
+        renamed = backend.post("threads.update", thread_id=thread, title=title)
+        assert renamed.status_code == status
+    assert backend.ask("threads.get_by_id", thread_id=thread)["title"] == "a" * 500
 
 
 UNKNOWN: dict[str, dict[str, Any]] = {

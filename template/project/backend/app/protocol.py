@@ -63,6 +63,7 @@ MOST_ITEMS = 100
 # Each that is wrong costs pydantic an error, and all other requests their time.
 MOST_VALUES = 10_000
 TITLE_LENGTH = 60
+LONGEST_TITLE = 500
 FAILED = "Something went wrong on the server."
 
 
@@ -144,6 +145,9 @@ class ProtocolServer(ChatKitServer[RequestContext]):
         # What it names must be there.
         if "attachment_id" in params:
             await self.store.load_attachment(params["attachment_id"], context)
+        for name in ("content", "attachments"):
+            if len(getattr(params.get("input"), name, [])) > MOST_ITEMS:
+                raise Refused(f"params.input.{name}: at most {MOST_ITEMS} parts.")
         for attachment_id in getattr(params.get("input"), "attachments", []):
             await self.store.load_attachment(attachment_id, context)
         item_ids = [params["item_id"]] if "item_id" in params else params.get("item_ids", [])
@@ -160,8 +164,8 @@ class ProtocolServer(ChatKitServer[RequestContext]):
                     raise Refused("params.input.content: the message is empty.")
             case "threads.update":
                 request.params.title = params["title"].strip()
-                if not request.params.title:
-                    raise Refused("params.title: a title needs at least one character.")
+                if not 0 < len(request.params.title) <= LONGEST_TITLE:
+                    raise Refused(f"params.title: a title has 1 to {LONGEST_TITLE} characters.")
             case "threads.add_structured_input" if item.status != "pending":
                 raise Refused("This question has been answered already.", 409)
             case "threads.add_client_tool_output":
