@@ -1,12 +1,13 @@
 """The thread locks, across tasks, processes and lost connections."""
 
 import asyncio
+import gc
 import os
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import asyncpg
 import pytest
 from test_postgres import Wire, server, server_url, through_a_wire  # noqa: F401
 
+from app.context import RequestContext
 from app.local_postgres import LocalPostgres
 from app.locks_postgres import ThreadLocks, lock_key
 from app.store import StoreError
-from app.turns import ThreadBusy
+from app.turns import ThreadBusy, Turns
 
 BACKEND = Path(__file__).resolve().parents[1]
 # Holds the thread until standard input ends, and says so.
@@ -339,6 +341,42 @@ def test_all_who_wait_for_a_silent_database_are_told_at_once(server_url: str) ->
         await locks.close()
 
     through_a_wire(use, server_url)
+
+
+def test_many_turns_do_not_keep_a_server_with_a_slow_database_from_its_end(
+    server_url: str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("app.turns.STOP_SECONDS", 0.5)
+
+    async def use(wire: Wire, url: str) -> None:
+        turns = Turns(ThreadLocks(url, timeout=2))
+        held: asyncio.Queue[None] = asyncio.Queue()
+
+        async def answer(thread_id: str, context: RequestContext) -> AsyncGenerator[bytes, None]:
+            async with turns.writing(thread_id, context):
+                held.put_nowait(None)
+                yield b""
+                await asyncio.sleep(60)
+
+        for number in range(50):
+            context = RequestContext()
+            turns.answer(answer(f"thr_{number}", context), context)
+        for _ in range(50):
+            await held.get()
+        wire.seconds = 0.2
+        began = time.monotonic()
+        await turns.close()
+        assert time.monotonic() - began < 5
+        while await locks_held(server_url):
+            assert time.monotonic() - began < 10
+            await asyncio.sleep(0.05)
+        assert not turns._tasks
+
+    through_a_wire(use, server_url)
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 def test_a_lock_costs_two_round_trips(server: LocalPostgres, server_url: str) -> None:  # noqa: F811

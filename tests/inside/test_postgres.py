@@ -954,12 +954,13 @@ def test_every_statement_uses_an_index(
 
 
 class Wire:
-    """Forwards to the server, and counts how often the client asks and waits."""
+    """Forwards to the server, `seconds` late, and counts how often the client asks and waits."""
 
     def __init__(self, upstream: int) -> None:
         self.upstream = upstream
         self.open = asyncio.Event()
         self.open.set()
+        self.seconds = 0.0
         self.turns = 0
         self.asking = False
 
@@ -972,6 +973,7 @@ class Wire:
                     self.turns += 1
                 self.asking = up
                 await self.open.wait()
+                await asyncio.sleep(self.seconds)
                 sink.write(chunk)
             sink.close()
 

@@ -170,7 +170,7 @@ class Turns:
             turn.stop.set()
 
     async def close(self) -> None:
-        """Stop every turn and wait, within STOP_SECONDS, until each has saved what was said."""
+        """Stop every turn and wait, within 2 * STOP_SECONDS, until each has saved what was said."""
         for number, before in self._handlers.items():
             signal.signal(number, before)
         self._stop_all()
@@ -178,7 +178,9 @@ class Turns:
             _, late = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
             for task in late:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            if late:
+                # They give their locks back one after another, which may take long.
+                await asyncio.wait(late, timeout=STOP_SECONDS)
         await self._locks.close()
 
 
