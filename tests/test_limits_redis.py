@@ -8,8 +8,9 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 
@@ -180,6 +181,35 @@ def test_without_redis_the_chat_goes_on_and_comes_back_by_itself(
     assert "Redis is away" in away
     assert "Redis is back" in back
     assert "sesame" not in caplog.text
+
+
+def test_a_message_too_many_is_refused_though_redis_is_slow_to_say_until_when(
+    redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        limits = Limits(rate="1/minute", storage=redis.url, streams=1)
+        assert await refused(limits) == 0
+        assert limits._redis
+        window = limits._redis._window
+        with pytest.MonkeyPatch.context() as patched:
+            # Each of the two answers comes in time, but not both.
+            for name in ("hit", "get_window_stats"):
+                patched.setattr(window, name, slowly(getattr(window, name), 0.3))
+            assert await refused(limits) in (59, 60)
+            patched.setattr(window, "get_window_stats", slowly(window.get_window_stats, 0.3))
+            assert await refused(limits) == 1
+        await limits.close()
+
+    asyncio.run(run())
+    assert caplog.messages == []
+
+
+def slowly(ask: Callable[..., Awaitable[Any]], seconds: float) -> Callable[..., Awaitable[Any]]:
+    async def asked(*args: Any) -> Any:
+        await asyncio.sleep(seconds)
+        return await ask(*args)
+
+    return asked
 
 
 def test_a_redis_that_never_says_a_word_delays_the_first_messages_only_a_little() -> None:

@@ -182,7 +182,7 @@ class RedisWindow:
             # Nobody else tries while this one does.
             self._retry_at = now() + RETRY_SECONDS
         try:
-            wait = await asyncio.wait_for(self._ask(rate, key), ANSWER_SECONDS)
+            taken = await asyncio.wait_for(self._window.hit(rate, key), ANSWER_SECONDS)
         except Exception as error:
             if self._retry_at is None:
                 log.warning("Redis is away, so each worker counts for itself: %r", error)
@@ -191,12 +191,14 @@ class RedisWindow:
         if away:
             self._retry_at = None
             log.warning("Redis is back: it counts for all workers again")
-        return wait
+        return 0 if taken else await self._wait(rate, key)
 
-    async def _ask(self, rate: RateLimitItem, key: str) -> int:
-        if await self._window.hit(rate, key):
-            return 0
-        stats = await self._window.get_window_stats(rate, key)
+    async def _wait(self, rate: RateLimitItem, key: str) -> int:
+        asking = self._window.get_window_stats(rate, key)
+        try:
+            stats = await asyncio.wait_for(asking, ANSWER_SECONDS)
+        except Exception:
+            return 1  # Whoever comes too early is told anew.
         # A place may have become free since the message was refused.
         return 1 if stats.remaining > 0 else max(1, math.ceil(stats.reset_time - time.time()))
 
