@@ -358,6 +358,27 @@ def test_a_strange_origin_is_refused(refusing: Backend, origin: str) -> None:
     assert refused.headers["x-request-id"] == refused.json()["request_id"]
 
 
+@pytest.mark.parametrize(
+    ("scheme", "origin", "status"),
+    [
+        # A proxy that ends TLS need not say so.
+        ("http", "http://chat.internal", 400),
+        ("http", "https://chat.internal", 400),
+        ("https", "https://chat.internal", 400),
+        # Whoever is between can put anything into a page without TLS.
+        ("https", "http://chat.internal", 403),
+        ("http", "ftp://chat.internal", 403),
+        ("http", "chat.internal", 403),
+        ("http", "http://chat.internal:81", 403),
+    ],
+)
+def test_a_page_of_the_same_name_is_the_same_origin_by_http_and_https_only(
+    refusing: Backend, scheme: str, origin: str, status: int
+) -> None:
+    headers = {"Host": "chat.internal", "Origin": origin, "X-Forwarded-Proto": scheme}
+    assert refusing.http.post("/chatkit", json={}, headers=headers).status_code == status
+
+
 def test_a_silent_stream_is_kept_open(
     backend: Backend, standin: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,7 +107,9 @@ def check_origin(request: Request, settings: ServerSettings) -> None:
     listed = {allowed.partition("://")[2] for allowed in settings.allowed_origins}
     if settings.debug and host and host not in listed and not re.fullmatch(LOCAL_HOST, host):
         raise Refused("This host name is not allowed. Add its origin to ALLOWED_ORIGINS.", 403)
-    same = origin is None or (host and host == origin.partition("://")[2])
+    # Behind a proxy that ends TLS and does not say so the scheme is http, and the page's https.
+    schemes = (request.scope["scheme"], "https")
+    same = origin is None or (host and origin in [f"{scheme}://{host}" for scheme in schemes])
     if same or origin in settings.allowed_origins:
         return
     if settings.debug and re.fullmatch(LOCALHOST, origin or ""):
