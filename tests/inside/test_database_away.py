@@ -9,15 +9,18 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from conftest import Chat, serving, thread_of
 from database_postgres import execute, upgrade
 from scripted_model import ScriptedModel, ScriptedSource
+from test_postgres import Wire, through_a_wire
 
 from app.local_postgres import LocalPostgres
 from app.locks_postgres import ThreadLocks
 from app.protocol import ProtocolServer
 from app.server import AgentServer
+from app.store_postgres import PostgresStore
 from app.wiring import Settings, build_app, open_locks, open_store
 
 SENTENCE = "The conversations cannot be reached now. Try again in a moment."
@@ -112,6 +115,42 @@ def test_a_database_that_goes_away_before_the_answer_is_stored_is_told(
         question = chat.post("items.list", thread_id=thread_id).json()["data"][0]["id"]
         chat.stream("threads.retry_after_item", thread_id=thread_id, item_id=question)
         assert chat.messages(thread_id) == ["Are you there?", "Here I am."]
+
+
+def test_ready_does_not_wait_long_for_a_silent_database(
+    settings: Settings, postgres: LocalPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.routes.READY_SECONDS", 0.5)
+
+    async def use(wire: Wire, url: str) -> None:
+        locks = ThreadLocks(url, timeout=2)
+        server = AgentServer(
+            PostgresStore(url, timeout=2),
+            ScriptedSource(ScriptedModel()),
+            locks=locks,
+            settings=settings,
+        )
+        await server.start()
+        app = httpx.ASGITransport(build_app(settings, server))
+        async with httpx.AsyncClient(transport=app, base_url="http://localhost") as http:
+            assert (await http.get("/ready")).status_code == 200
+            wire.open.clear()
+            for _ in range(3):
+                began = time.monotonic()
+                ready = await http.get("/ready")
+                assert time.monotonic() - began < 1.5
+                told = "database: it does not answer"
+                assert (ready.status_code, ready.json()["cause"]) == (503, told)
+            wire.open.set()
+            # What the silence held up ends with its timeout.
+            await asyncio.sleep(3)
+            assert (await http.get("/ready")).status_code == 200
+        async with locks.hold("", "ready", 0):
+            pass
+        assert locks._keys == {}
+        await server.close()
+
+    through_a_wire(use, postgres.url)
 
 
 def test_no_thread_is_begun_that_cannot_be_locked(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """The HTTP routes: /chatkit for the protocol, /health and /ready for whoever watches the server."""
 
+import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
@@ -28,6 +29,8 @@ LOCAL_HOST = (
 )
 # How many bytes of a body that is too large are read away, so that its sender sees the refusal.
 DRAIN_BYTES = 16 * 1024 * 1024
+# How long /ready takes at most; a silent database costs one timeout after another.
+READY_SECONDS = 5.0
 
 
 def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> FastAPI:
@@ -72,7 +75,13 @@ def create_app(name: str, settings: ServerSettings, server: ProtocolServer) -> F
     @app.api_route("/ready", methods=["GET", "HEAD"])
     async def ready() -> Response:
         try:
-            cause = await server.not_ready()
+            checking = asyncio.create_task(server.not_ready())
+            done, _ = await asyncio.wait([checking], timeout=READY_SECONDS)
+            if not done:
+                # Not waited for: what it holds may take as long to give back.
+                checking.cancel()
+                raise StoreError("The database has not answered in time.", "it does not answer")
+            cause = checking.result()
         except StoreError as error:
             log.error("not ready: %s", error)
             cause = f"database: {error.cause}"
