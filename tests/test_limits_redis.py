@@ -157,7 +157,7 @@ def test_without_redis_the_chat_goes_on_and_comes_back_by_itself(
         began = time.monotonic()
         # They are counted here meanwhile.
         assert [await refused(limits) for _ in range(3)] == [0, 0, 0]
-        assert await refused(limits) in (59, 60)
+        assert await refused(limits) > 50
         assert time.monotonic() - began < 0.4
         for _ in range(3):
             await asyncio.sleep(0.31)
@@ -184,8 +184,10 @@ def test_without_redis_the_chat_goes_on_and_comes_back_by_itself(
 
 
 def test_a_message_too_many_is_refused_though_redis_is_slow_to_say_until_when(
-    redis: Redis, caplog: pytest.LogCaptureFixture
+    redis: Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 1.5)
+
     async def run() -> None:
         limits = Limits(rate="1/minute", storage=redis.url, streams=1)
         assert await refused(limits) == 0
@@ -194,9 +196,9 @@ def test_a_message_too_many_is_refused_though_redis_is_slow_to_say_until_when(
         with pytest.MonkeyPatch.context() as patched:
             # Each of the two answers comes in time, but not both.
             for name in ("hit", "get_window_stats"):
-                patched.setattr(window, name, slowly(getattr(window, name), 0.3))
-            assert await refused(limits) in (59, 60)
-            patched.setattr(window, "get_window_stats", slowly(window.get_window_stats, 0.3))
+                patched.setattr(window, name, slowly(getattr(window, name), 1))
+            assert await refused(limits) > 50
+            patched.setattr(window, "get_window_stats", slowly(window.get_window_stats, 1))
             assert await refused(limits) == 1
         await limits.close()
 
