@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from agents import RunContextWrapper, function_tool
+from agents import (
+    GuardrailFunctionOutput,
+    InputGuardrail,
+    OutputGuardrail,
+    RunContextWrapper,
+    function_tool,
+)
 from chatkit.types import (
     AssistantMessageItem,
     CustomTask,
@@ -440,6 +446,48 @@ def test_what_cannot_be_stored_is_taken_back(
         backend.settle()
         gc.collect()
         assert len(asyncio.all_tasks(backend.loop)) <= before
+
+
+@pytest.mark.parametrize("of", ["input", "output"])
+@pytest.mark.parametrize("provider", REMOTE)
+def test_what_a_guardrail_blocks_is_not_kept_and_cannot_be_retried(
+    provider: str, of: str, standin: StandIn, tmp_path: Path
+) -> None:
+    if of == "output":
+        look = ToolCall("current_time", {"time_zone": "Asia/Tokyo"})
+        standin.answers(Answer(Thought("Hm."), Text("Let me look."), look))
+    standin.answers(Answer(Text("The secret is 42.", pieces=3), delay=0.02))
+    with talking_to(standin, tmp_path, provider) as backend:
+
+        async def blocks(_context: Any, _agent: Any, said: Any) -> GuardrailFunctionOutput:
+            await asyncio.sleep(0.05)
+            return GuardrailFunctionOutput(None, "secret" in str(said))
+
+        agent = backend.main.server.agent
+        if of == "input":
+            agent = agent.clone(input_guardrails=[InputGuardrail(blocks)])
+        else:
+            agent = agent.clone(output_guardrails=[OutputGuardrail(blocks)])
+        backend.main.server.agent = agent
+        turn = backend.say("Tell me the secret." if of == "input" else "Tell me.")
+        [error] = turn.errors
+        assert "cannot be answered here" in error["message"]
+        assert error["allow_retry"] is False
+        assert (turn.ghosts, turn.answers) == ([], [])
+        assert [role for role, _ in backend.texts(turn.thread)] == ["user"]
+        backend.main.server.agent = agent.clone(input_guardrails=[], output_guardrails=[])
+        standin.answers(Answer(Text("Gladly.")))
+        assert backend.say("Something else, then.", turn.thread).text == "Gladly."
+    assert "42" not in str(standin.requests[-1].turns)
+
+
+def test_an_agent_that_takes_too_many_steps_is_stopped(standin: StandIn, tmp_path: Path) -> None:
+    look = Answer(ToolCall("current_time", {"time_zone": "Asia/Tokyo"}))
+    standin.answers(look, look, Answer(Text("Noon.")))
+    with talking_to(standin, tmp_path, MAX_TURNS="2") as backend:
+        turn = backend.say("What time is it in Tokyo?")
+        assert "too many steps" in turn.errors[0]["message"]
+        assert backend.say("Well?", turn.thread).text == "Noon."
 
 
 def test_what_a_tool_shows_stands_behind_the_words_before_it_after_a_reload_too(

@@ -70,7 +70,7 @@ async def stream_run(
     request = context.request_context
     begun: dict[str, ThreadItem] = {}
     produced: dict[str, None] = {}
-    unseen: set[str] = set()
+    thoughts: set[str] = set()
     last: ThreadItem | None = None
     events = in_order(chatkit_events(source, context))
     try:
@@ -93,11 +93,13 @@ async def stream_run(
                     begun.pop(item.id, None)
                     produced.pop(item.id, None)
                     event = ThreadItemRemovedEvent(item_id=item.id)
+                case ThreadItemDoneEvent(item=HiddenContextItem() as last):
+                    pass  # A tool has run, whatever becomes of the answer.
                 case ThreadItemDoneEvent(item=last):
                     begun.pop(last.id, None)
                     produced[last.id] = None
-                    if is_unseen(last):
-                        unseen.add(last.id)
+                    if is_thought(last):
+                        thoughts.add(last.id)
                 case ThreadItemRemovedEvent(item_id=item_id):
                     begun.pop(item_id, None)
                     produced.pop(item_id, None)
@@ -133,7 +135,7 @@ async def stream_run(
             ended = isinstance(last, AssistantMessageItem | ClientToolCallItem)
             if not (ended and source.idle):
                 yield ThreadItemDoneEvent(item=stopped_item(context))
-        elif unseen.issuperset(produced):
+        elif thoughts.issuperset(produced):
             raise told(EMPTY, request)
     finally:
         source.close()
@@ -322,11 +324,9 @@ def words(item: AssistantMessageItem) -> str:
     return "".join(part.text for part in item.content).strip()
 
 
-def is_unseen(item: ThreadItem) -> bool:
-    """Whether the item is none that answers the user: a tool's call, or a thought."""
-    if isinstance(item, WorkflowItem):
-        return item.workflow.type == "reasoning"
-    return isinstance(item, HiddenContextItem)
+def is_thought(item: ThreadItem) -> bool:
+    """Whether the item is none that answers the user."""
+    return isinstance(item, WorkflowItem) and item.workflow.type == "reasoning"
 
 
 def stopped_item(context: AgentContext[RequestContext]) -> SDKHiddenContextItem:
