@@ -152,6 +152,8 @@ def main() -> int:
     for name, command in COMMANDS.items():
         commands.add_parser(name, help=command.__doc__, add_help=False)
     chosen, rest = parser.parse_known_args()
+    # Where it is set, as in many containers, each process would compile every package anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         return COMMANDS[chosen.command](rest)
     except KeyboardInterrupt:
