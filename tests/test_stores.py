@@ -506,6 +506,19 @@ async def has_all(store: BaseStore, *names: str) -> None:
     assert len(kept) == 150 * len(names)
 
 
+def test_a_file_that_another_process_is_just_reading_can_be_opened(file: Path) -> None:
+    """As a new one is by two servers that start at once: SQLite does not wait for this lock."""
+    run(lambda store: store.open(), file)
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM threads").fetchall()
+        soon = threading.Timer(0.5, other.rollback)
+        soon.start()
+        run(lambda store: store.open(), file)
+        soon.join()
+
+
 def test_two_processes_may_use_one_new_file_at_once(file: Path) -> None:
     begin = time.time() + 3
     writers = [start_writer(file, name, begin) for name in ("one", "two")]
