@@ -77,7 +77,7 @@ def install_project() -> None:
     step("Installing what it needs into its own .venv")
     install(VENV, ["-r", "requirements.txt"], cwd=BACKEND)
     step("Fetching the model, 93 MB, once")
-    fetch = [str(python_of(VENV)), "-m", "app.model_embedded"]
+    fetch = [str(python_of(VENV)), "-m", "core.models.embedded_model"]
     if subprocess.run(fetch, cwd=BACKEND, check=False).returncode:
         give_up("The model could not be fetched; the lines above say why.")
     stamp.write_text(wanted)

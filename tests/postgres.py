@@ -24,7 +24,7 @@ def server() -> str:
     if url := os.environ.get("DATABASE_URL"):
         return url
     with the_template():
-        from app.local_postgres import LocalPostgres, LocalPostgresError
+        from core.stores.local_postgres import LocalPostgres, LocalPostgresError
     # Not pytest's folder, which is closed to the user that the server runs as.
     folder = Path(tempfile.mkdtemp(prefix="chatkit-"))
     started = LocalPostgres(folder)

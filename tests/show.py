@@ -98,9 +98,9 @@ class Files(AttachmentStore[Any]):
 
 def show_server(main: ModuleType, url: Callable[[], str]) -> Any:
     """A server of this kind for the project that `main` is the main module of."""
-    from app.context import RequestContext
-    from app.locks_memory import ThreadLocks
-    from app.turn_server import TurnServer
+    from core.context import RequestContext
+    from core.stores.locks_memory import ThreadLocks
+    from core.turns.server import TurnServer
 
     class ShowServer(TurnServer):
         answered_by = "a show"

@@ -34,14 +34,14 @@ def modules() -> dict[str, ModuleType]:
         del sys.modules[name]
     folders = [str(BACKEND), str(BACKEND / "tests")]
     names = [
-        "app.finish",
-        "app.model_embedded",
-        "app.model",
-        "app.toy",
-        "app.store_memory",
-        "app.context",
+        "core.models.whole_answers",
+        "core.models.embedded_model",
+        "core.models.source",
+        "core.turns.toy",
+        "core.stores.memory",
+        "core.context",
     ]
-    names += ["app.locks_memory", "app.server"]
+    names += ["core.stores.locks_memory", "core.turns.agent_server"]
     sys.path[:0] = folders
     try:
         return {name: import_module(name) for name in [*names, "scripted_model"]}
@@ -53,12 +53,12 @@ def modules() -> dict[str, ModuleType]:
 
 @pytest.fixture(scope="module")
 def embedded(modules: dict[str, ModuleType]) -> ModuleType:
-    return modules["app.model_embedded"]
+    return modules["core.models.embedded_model"]
 
 
 @pytest.fixture(scope="module")
 def unavailable(modules: dict[str, ModuleType]) -> type[Exception]:
-    error: type[Exception] = modules["app.model"].ModelUnavailable
+    error: type[Exception] = modules["core.models.source"].ModelUnavailable
     return error
 
 
@@ -154,7 +154,7 @@ def answer(modules: dict[str, ModuleType], source: Any) -> Asked:
                 data = event.data if event.type == "raw_response_event" else None
                 if data is not None and data.type == "response.output_text.delta":
                     said += data.delta
-        except modules["app.finish"].CutShort as error:
+        except modules["core.models.whole_answers"].CutShort as error:
             assert error.reason == "length"
             return said, source.settings.max_tokens
         assert said == run.final_output
@@ -255,7 +255,7 @@ def run_alone(program: str, seconds: float = 90) -> subprocess.CompletedProcess[
 
 def test_closing_at_once_does_not_hang(file: Path) -> None:
     ended = run_alone(
-        "from app.model_embedded import EmbeddedSource, model_file, serve\n"
+        "from core.models.embedded_model import EmbeddedSource, model_file, serve\n"
         f"source = EmbeddedSource({NAME!r}, timeout=60)\n"
         "source.load()\n"
         "source.close()\n"
@@ -268,7 +268,7 @@ def test_closing_at_once_does_not_hang(file: Path) -> None:
 def test_closing_while_it_answers_does_not_hang(file: Path) -> None:
     ended = run_alone(
         "import asyncio\n"
-        "from app.model_embedded import EmbeddedSource\n"
+        "from core.models.embedded_model import EmbeddedSource\n"
         f"source = EmbeddedSource({NAME!r}, timeout=60)\n"
         "async def main():\n"
         "    stream = await source.load()._client.chat.completions.create(\n"
@@ -291,7 +291,7 @@ def test_ctrl_c_still_reaches_python(file: Path) -> None:
     # Some releases of xllamacpp take SIGINT and SIGTERM for themselves.
     ended = run_alone(
         "import signal, time\n"
-        "from app.model_embedded import EmbeddedSource\n"
+        "from core.models.embedded_model import EmbeddedSource\n"
         "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
         f"source = EmbeddedSource({NAME!r}, timeout=60)\n"
         "source.load()\n"
@@ -448,7 +448,7 @@ def test_an_environment_without_pip_and_uv_is_told_what_to_do(
 
 def test_the_command_says_where_the_model_lies(file: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "app.model_embedded"],
+        [sys.executable, "-m", "core.models.embedded_model"],
         cwd=BACKEND,
         capture_output=True,
         text=True,
@@ -467,13 +467,13 @@ class ToyChat:
     def __init__(self, modules: dict[str, ModuleType], *answers: str) -> None:
         scripted = modules["scripted_model"]
         self.model = scripted.ScriptedModel(*answers)
-        self.store = modules["app.store_memory"].MemoryStore()
-        self.context = modules["app.context"].RequestContext
-        self.server = modules["app.toy"].ToyServer(
+        self.store = modules["core.stores.memory"].MemoryStore()
+        self.context = modules["core.context"].RequestContext
+        self.server = modules["core.turns.toy"].ToyServer(
             self.store,
             scripted.ScriptedSource(self.model),
-            locks=modules["app.locks_memory"].ThreadLocks(),
-            settings=modules["app.server"].AgentSettings(_env_file=None, history_tokens=1500),
+            locks=modules["core.stores.locks_memory"].ThreadLocks(),
+            settings=modules["core.turns.agent_server"].AgentSettings(_env_file=None, history_tokens=1500),
         )
 
     async def post(self, type: str, **params: Any) -> list[dict[str, Any]]:
@@ -495,7 +495,7 @@ def message(text: str) -> dict[str, Any]:
 
 
 def test_a_new_chat_begins_by_saying_that_a_toy_answers(modules: dict[str, ModuleType]) -> None:
-    notice = ("assistant_message", modules["app.toy"].NOTICE)
+    notice = ("assistant_message", modules["core.turns.toy"].NOTICE)
 
     async def talk() -> None:
         chat = ToyChat(modules, "Hello, you.", "Not much.", "Oh, a lot.")
@@ -527,6 +527,6 @@ def test_a_new_chat_begins_by_saying_that_a_toy_answers(modules: dict[str, Modul
 
 def test_the_toy_is_offered_no_tools(modules: dict[str, ModuleType]) -> None:
     chat = ToyChat(modules)
-    assert modules["app.toy"].AgentServer.__init__.__kwdefaults__["agent"].tools
+    assert modules["core.turns.toy"].AgentServer.__init__.__kwdefaults__["agent"].tools
     assert chat.server.agent.tools == []
     assert chat.server.agent.instructions

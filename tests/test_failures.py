@@ -435,7 +435,7 @@ def test_what_cannot_be_stored_is_taken_back(
                 raise store_error("The disk is full.", "full")
             await add(thread_id, item, context)
 
-        store_error = importlib.import_module("app.store").StoreError
+        store_error = importlib.import_module("core.errors").StoreError
         monkeypatch.setattr(store, "add_thread_item", full)
         before = len(asyncio.all_tasks(backend.loop))
         turn = backend.say("What is the answer?")
@@ -517,7 +517,7 @@ def test_what_a_tool_shows_stands_behind_the_words_before_it_after_a_reload_too(
         return [event async for event in in_order(merged())]
 
     with talking_to(standin, tmp_path):
-        in_order = importlib.import_module("app.stream").in_order
+        in_order = importlib.import_module("core.turns.watched_run").in_order
     assert asyncio.run(ordered()) == [*told, rest[0], *tool, *rest[1:]]
 
 

@@ -18,8 +18,8 @@ from tests.render import the_template
 
 with the_template():
     from app import limits as module
-    from app.limits import Limits
-    from app.protocol import Refused
+    from core.auth.limits import Limits
+    from core.errors import Refused
 
 PROGRAM = shutil.which("redis-server")
 

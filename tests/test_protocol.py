@@ -87,7 +87,7 @@ def test_half_a_million_values_are_413(refusing: Backend) -> None:
 def test_what_is_said_a_hundred_thousand_times_is_looked_at_once(
     refusing: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    protocol = importlib.import_module("app.protocol")
+    protocol = importlib.import_module("core.protocol.requests")
     adapter, sizes = protocol.REQUEST, list[int]()
 
     class Request:
@@ -200,7 +200,7 @@ def test_a_locked_thread_is_not_answered(backend: Backend) -> None:
     from chatkit.types import LockedStatus
 
     turn = backend.say("Hello")
-    context = __import__("app.context", fromlist=["RequestContext"]).RequestContext()
+    context = __import__("core.context", fromlist=["RequestContext"]).RequestContext()
 
     async def lock() -> None:
         store = backend.main.server.store
@@ -391,7 +391,7 @@ def test_a_page_of_the_same_name_is_the_same_origin_by_http_and_https_only(
 def test_a_silent_stream_is_kept_open(
     backend: Backend, standin: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns = __import__("app.turns", fromlist=["KEEP_ALIVE_SECONDS"])
+    turns = __import__("core.turns.running", fromlist=["KEEP_ALIVE_SECONDS"])
     monkeypatch.setattr(turns, "KEEP_ALIVE_SECONDS", 0.1)
     standin.answers(Answer(Silence(1), Text("Here.")))
     with backend.stream(*message("Hello")) as response:

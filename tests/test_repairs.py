@@ -117,7 +117,7 @@ with StandIn() as standin:
 
 from litellm.litellm_core_utils.core_helpers import map_finish_reason
 sys.path.insert(0, "template/project/backend")
-from app.model_litellm import NOT_WHOLE
+from core.models.litellm_models import NOT_WHOLE
 print("reasons", *map(map_finish_reason, [*NOT_WHOLE, "model_context_window_exceeded"]))
 
 async def lines():
@@ -235,7 +235,7 @@ def test_chatkit_leaves_a_task_behind_when_a_run_raises() -> None:
 
 
 def test_chatkit_builds_an_adapter_for_every_request() -> None:
-    """protocol.py: ProtocolServer.process."""
+    """protocol.py: TurnServer.process."""
     assert "TypeAdapter" in ChatKitServer.process.__code__.co_names
 
 
@@ -258,13 +258,13 @@ def test_chatkit_logs_through_a_handler_of_its_own() -> None:
         (
             "openai",
             "from openai.types.responses import Response\n"
-            "from app.model_openai import OpenAISource as Source\n"
+            "from core.models.openai_models import OpenAISource as Source\n"
             "def built(): return Response.__pydantic_complete__\n",
         ),
         (
             "gemini",
             "import sys, litellm\n"
-            "from app.model_litellm import LitellmSource as Source\n"
+            "from core.models.litellm_models import LitellmSource as Source\n"
             "def built(): return 'litellm.litellm_core_utils.default_encoding' in sys.modules\n",
         ),
     ],

@@ -310,7 +310,7 @@ def trusting(provider: Website) -> Iterator[Backend]:
     """A backend that asks its provider no more often than every 0.3 seconds."""
     env = {"AUTH_JWKS_URL": provider.url, "AUTH_ISSUER": ISSUER, "AUTH_AUDIENCE": "chat"}
     backend = signed_in("jwt", **env)
-    sys.modules["app.auth_jwt"].PAUSE_SECONDS = 0.3  # type: ignore[attr-defined]
+    sys.modules["core.auth.tokens"].PAUSE_SECONDS = 0.3  # type: ignore[attr-defined]
     with backend:
         # Its first question is answered by now.
         assert bearer(backend, signed(private("P-256"), "ES256")).status_code == 200
@@ -468,7 +468,7 @@ def test_a_provider_that_was_away_at_the_start_is_found_later(provider: Website)
     provider.status = 503
     env = {"AUTH_JWKS_URL": provider.url, "AUTH_ISSUER": ISSUER, "AUTH_AUDIENCE": "chat"}
     backend = signed_in("jwt", **env)
-    sys.modules["app.auth_jwt"].PAUSE_SECONDS = 0.2  # type: ignore[attr-defined]
+    sys.modules["core.auth.tokens"].PAUSE_SECONDS = 0.2  # type: ignore[attr-defined]
     good = signed(private("P-256"), "ES256")
     with backend:
         assert bearer(backend, good).status_code == 503
@@ -520,7 +520,7 @@ UNSAFE: list[tuple[str, dict[str, str], list[str]]] = [
 ]
 TRY_EACH = """
 import json, os, sys
-from app.settings import load
+from core.settings import load
 from app.wiring import Settings
 for env in json.loads(sys.argv[1]):
     os.environ.update(env)
@@ -565,10 +565,10 @@ def in_project(auth: str, *args: str, **env: str) -> "subprocess.CompletedProces
 
 def test_a_developer_s_token_works(shared: Backend) -> None:
     env = {**SETTINGS["jwt"], **MEANT}
-    made = in_project("jwt", "-m", "app.auth_jwt", "grace", **env)
+    made = in_project("jwt", "-m", "core.auth.tokens", "grace", **env)
     assert "day" in made.stderr
     assert who(shared, Authorization=f"Bearer {made.stdout.strip()}").startswith("grace ")
-    ended = in_project("jwt", "-m", "app.auth_jwt", "grace", **JWKS, **MEANT)
+    ended = in_project("jwt", "-m", "core.auth.tokens", "grace", **JWKS, **MEANT)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "AUTH_JWKS_URL" in ended.stderr
 
@@ -685,7 +685,7 @@ def test_nothing_is_remembered_of_a_website_in_trouble(website: Website) -> None
 
 def test_a_website_that_is_away_or_silent_is_told(website: Website) -> None:
     with by_cookie(website, AUTH_SESSION_CACHE="0") as backend:
-        sys.modules["app.auth_session"].TIMEOUT_SECONDS = 0.3  # type: ignore[attr-defined]
+        sys.modules["core.auth.sessions"].TIMEOUT_SECONDS = 0.3  # type: ignore[attr-defined]
         website.delay = 1
         assert visit(backend).status_code == 503
         website.delay = 0
@@ -766,7 +766,7 @@ def test_without_a_cache_every_request_asks(open_shop: tuple[Backend, Website]) 
 
 def test_many_visitors_do_not_fill_the_memory(website: Website) -> None:
     with by_cookie(website) as backend:
-        way: Any = sys.modules["app.auth_session"]
+        way: Any = sys.modules["core.auth.sessions"]
         way.MAX_REMEMBERED = 3
         for visitor in range(6):
             assert visit(backend, f"session={visitor}").status_code == 200

@@ -38,12 +38,13 @@ with the_template():
         ids,
     )
 
-    from app.context import RequestContext
-    from app.settings import ROOT
-    from app.store import BaseStore, StoreError
-    from app.store_memory import MemoryStore
-    from app.store_postgres import PostgresStore
-    from app.store_sqlite import DatabaseUrl, SQLiteStore, _write_ahead, usable
+    from core.context import RequestContext
+    from core.settings import ROOT
+    from core.errors import StoreError
+    from core.stores.base import BaseStore
+    from core.stores.memory import MemoryStore
+    from core.stores.postgres import PostgresStore
+    from core.stores.sqlite import DatabaseUrl, SQLiteStore, _write_ahead, usable
 
 
 class TestMemory(StoreContract):
@@ -458,8 +459,8 @@ def test_the_event_loop_never_waits_for_the_disk(file: Path) -> None:
 
 WRITER = """
 import asyncio, os, sys, time
-from app.context import RequestContext
-from app.store_sqlite import SQLiteStore
+from core.context import RequestContext
+from core.stores.sqlite import SQLiteStore
 from store_samples import a_thread, an_item
 
 path, name, begin, end = sys.argv[1:]

@@ -148,7 +148,7 @@ async def fill(backend: Backend, thread_id: str) -> None:
     """Give the thread the kinds of items that no test above makes."""
     from chatkit import types
 
-    from app.context import RequestContext
+    from core.context import RequestContext
 
     rest: dict[str, Any] = {"thread_id": thread_id, "created_at": datetime.now()}
     task = types.CustomTask(title="Booked", content="a table")

@@ -16,11 +16,11 @@ from database_postgres import execute, upgrade
 from scripted_model import ScriptedModel, ScriptedSource
 from test_postgres import Wire, through_a_wire
 
-from app.local_postgres import LocalPostgres
-from app.locks_postgres import ThreadLocks
-from app.protocol import ProtocolServer
-from app.server import AgentServer
-from app.store_postgres import PostgresStore
+from core.stores.local_postgres import LocalPostgres
+from core.stores.locks_postgres import ThreadLocks
+from core.turns.server import TurnServer
+from core.turns.agent_server import AgentServer
+from core.stores.postgres import PostgresStore
 from app.wiring import Settings, build_app, open_locks, open_store
 
 SENTENCE = "The conversations cannot be reached now. Try again in a moment."
@@ -46,7 +46,7 @@ def database(postgres: LocalPostgres) -> dict[str, str]:
 
 
 @pytest.fixture
-def server(settings: Settings) -> ProtocolServer:
+def server(settings: Settings) -> TurnServer:
     return AgentServer(
         open_store(settings),
         ScriptedSource(ScriptedModel("The first answer.", "The second answer.")),
@@ -120,7 +120,7 @@ def test_a_database_that_goes_away_before_the_answer_is_stored_is_told(
 def test_ready_does_not_wait_long_for_a_silent_database(
     settings: Settings, postgres: LocalPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.routes.READY_SECONDS", 0.5)
+    monkeypatch.setattr("core.http.routes.READY_SECONDS", 0.5)
 
     async def use(wire: Wire, url: str) -> None:
         locks = ThreadLocks(url, timeout=5)

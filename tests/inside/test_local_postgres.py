@@ -15,13 +15,13 @@ import pytest
 from database_postgres import execute, upgrade
 from test_postgres import free_port
 
-from app.local_postgres import LocalPostgres, LocalPostgresError
+from core.stores.local_postgres import LocalPostgres, LocalPostgresError
 
 BACKEND = Path(__file__).resolve().parents[1]
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from app.local_postgres import LocalPostgres
+from core.stores.local_postgres import LocalPostgres
 
 folder, port = Path(sys.argv[1]), int(sys.argv[2]) or None
 server = LocalPostgres(folder, port=port)
@@ -106,7 +106,7 @@ def test_a_port_that_is_taken_is_a_sentence(folder: Path, tmp_path: Path) -> Non
 
 def test_the_command_says_what_to_do() -> None:
     program = subprocess.Popen(
-        [sys.executable, "-m", "app.local_postgres"],
+        [sys.executable, "-m", "core.stores.local_postgres"],
         cwd=BACKEND,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -15,17 +15,18 @@ import asyncpg
 import pytest
 from test_postgres import Wire, server, server_url, through_a_wire  # noqa: F401
 
-from app.context import RequestContext
-from app.local_postgres import LocalPostgres
-from app.locks_postgres import ThreadLocks, lock_key
-from app.store import StoreError
-from app.turns import ThreadBusy, Turns
+from core.context import RequestContext
+from core.stores.local_postgres import LocalPostgres
+from core.stores.locks_postgres import ThreadLocks, lock_key
+from core.errors import StoreError
+from core.errors import ThreadBusy
+from core.turns.running import Turns
 
 BACKEND = Path(__file__).resolve().parents[1]
 # Holds the thread until standard input ends, and says so.
 HOLDER = """
 import asyncio, sys
-from app.locks_postgres import ThreadLocks
+from core.stores.locks_postgres import ThreadLocks
 
 async def main():
     locks = ThreadLocks(sys.argv[1])
@@ -40,7 +41,7 @@ asyncio.run(main())
 COUNTER = """
 import asyncio, random, sys
 from pathlib import Path
-from app.locks_postgres import ThreadLocks
+from core.stores.locks_postgres import ThreadLocks
 
 async def main():
     locks, file = ThreadLocks(sys.argv[1]), Path(sys.argv[2])
@@ -348,7 +349,7 @@ def test_many_turns_do_not_keep_a_server_with_a_slow_database_from_its_end(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("app.turns.STOP_SECONDS", 0.5)
+    monkeypatch.setattr("core.turns.running.STOP_SECONDS", 0.5)
 
     async def use(wire: Wire, url: str) -> None:
         turns = Turns(ThreadLocks(url, timeout=2))

@@ -26,12 +26,12 @@ from database_postgres import execute, new_database
 from store_samples import ADA, BOB, a_file, a_thread, an_item, every_kind_of_item
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from app import move_from_sqlite
-from app.context import RequestContext
-from app.database import place
-from app.store import BaseStore
-from app.store_postgres import PostgresStore
-from app.store_sqlite import SQLiteStore
+from core.stores import move_from_sqlite
+from core.context import RequestContext
+from core.stores.postgres_connection import address_of
+from core.stores.base import BaseStore
+from core.stores.postgres import PostgresStore
+from core.stores.sqlite import SQLiteStore
 
 BACKEND = Path(__file__).resolve().parents[1]
 LOCAL = RequestContext()
@@ -233,7 +233,7 @@ def test_the_progress_is_shown_to_whoever_watches(
 def test_a_user_gets_the_threads_of_a_project_without_a_sign_in(
     move: Move, file: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(move_from_sqlite, "find_spec", lambda name: name == "app.auth")
+    monkeypatch.setattr(move_from_sqlite, "find_spec", lambda name: name == "core.auth.users")
     assert move(file, "--user", "ada").code == 0
     store = PostgresStore(postgres_url)
     threads = use(store, lambda store: store.load_threads(100, None, "asc", ADA)).data
@@ -245,7 +245,7 @@ def test_a_user_gets_the_threads_of_a_project_without_a_sign_in(
 def test_where_users_sign_in_one_has_to_be_named(
     move: Move, file: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(move_from_sqlite, "find_spec", lambda name: name == "app.auth")
+    monkeypatch.setattr(move_from_sqlite, "find_spec", lambda name: name == "core.auth.users")
     for user in ((), ("--user", "local")):
         ended = move(file, *user)
         assert (ended.code, ended.out) == (2, "")
@@ -386,7 +386,7 @@ def wait_until_it_waits(url: str, moves: int = 1) -> None:
 
 def started(url: str, file: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "app.move_from_sqlite", str(file)],
+        [sys.executable, "-m", "core.stores.move_from_sqlite", str(file)],
         cwd=BACKEND,
         env={**os.environ, "DATABASE_URL": url},
         stdout=subprocess.PIPE,
@@ -421,7 +421,7 @@ def test_a_stop_leaves_whole_threads_and_the_next_run_goes_on(
             process.send_signal(signal.SIGKILL if stop == "kill" else signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (code, "")
-    assert err.startswith(said.replace("PLACE", place(postgres_url))), err
+    assert err.startswith(said.replace("PLACE", address_of(postgres_url))), err
     assert len(err.splitlines()) <= 1
     with closing(sqlite3.connect(file)) as source:
         order = [row[0] for row in source.execute("SELECT id FROM threads ORDER BY seq")]
@@ -524,7 +524,7 @@ def test_a_file_that_cannot_be_moved_is_one_line(
         (None, "Cannot start: DATABASE_URL must be postgresql://"),
         ("sqlite:///chat.db", "Cannot start: DATABASE_URL must be postgresql://"),
         ("postgresql://127.0.0.1:{port}/chat", "cannot be used: Connection refused."),
-        ("{empty}", "In backend/, run: alembic upgrade head"),
+        ("{empty}", "In backend/, run: alembic upgrade heads"),
     ],
 )
 def test_a_database_that_cannot_be_moved_to_is_one_line(

@@ -26,12 +26,12 @@ from database_postgres import execute, new_database, upgrade
 from pydantic import SecretStr
 from store_samples import ADA, BOB, a_file, a_thread, all_items, an_item, filled, ids
 
-from app import schema
-from app.database import Connection, database_url, place
-from app.local_postgres import LocalPostgres
-from app.locks_postgres import ThreadLocks
-from app.store import StoreError
-from app.store_postgres import PostgresStore, storable, usable
+from core.stores import postgres_schema as schema
+from core.stores.postgres_connection import Connection, database_url, address_of
+from core.stores.local_postgres import LocalPostgres
+from core.stores.locks_postgres import ThreadLocks
+from core.errors import StoreError
+from core.stores.postgres import PostgresStore, storable, usable
 
 BACKEND = Path(__file__).resolve().parents[1]
 PASSWORD = "Gr8-p%2Fss~word"
@@ -297,7 +297,7 @@ def test_a_database_without_tables_names_the_command(
     with new_database(postgres_server) as url:
         line = gives_up(url, capsys)
         assert line.endswith(
-            "has no tables, not at revision 0001. In backend/, run: alembic upgrade head"
+            "has no tables, not at revision 0001. In backend/, run: alembic upgrade heads"
         )
         assert execute(url, "SELECT 1 FROM pg_tables WHERE schemaname = 'public'") == []
 
@@ -319,7 +319,7 @@ def test_an_older_database_names_the_command(
     monkeypatch.setattr(schema, "VERSIONS", tmp_path)
     line = gives_up(postgres_url, capsys)
     assert line.endswith(
-        "is at revision 0001, not at revision 0002. In backend/, run: alembic upgrade head"
+        "is at revision 0001, not at revision 0002. In backend/, run: alembic upgrade heads"
     )
 
 
@@ -470,9 +470,9 @@ def test_connections_that_the_server_ends_are_replaced(postgres_url: str) -> Non
 
 
 def test_ready_tells_that_the_database_is_away(server: LocalPostgres, server_url: str) -> None:
-    from app.protocol import ProtocolServer
+    from core.turns.server import TurnServer
 
-    class Silent(ProtocolServer):
+    class Silent(TurnServer):
         def respond(self, thread: Any, input_user_message: Any, context: Any) -> Any:
             raise NotImplementedError
 
@@ -1116,4 +1116,4 @@ def test_the_password_is_in_no_repr() -> None:
     assert PASSWORD not in repr(settings) + str(settings) + settings.model_dump_json()
     store = PostgresStore(settings.database_url.get_secret_value())
     assert PASSWORD not in repr(store)
-    assert place(settings.database_url.get_secret_value()) == "host/chat"
+    assert address_of(settings.database_url.get_secret_value()) == "host/chat"

@@ -1,1 +1,1 @@
-"""The backend: a message goes route -> server -> history -> model -> stream -> store."""
+"""Yours: the agent, and what goes with it. core/ is the template's, and needs no edits."""

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from agents import Agent, function_tool
 from chatkit.agents import AgentContext
 
-from app.context import RequestContext
+from core.context import RequestContext
 
 INSTRUCTIONS = """\
 You are a helpful assistant. Answer in the user's language, briefly, in Markdown.

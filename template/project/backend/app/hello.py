@@ -12,11 +12,12 @@ from chatkit.types import (
     UserMessageItem,
 )
 
-from app.context import RequestContext
-from app.protocol import ProtocolServer, text_of, title_of
+from core.context import RequestContext
+from core.protocol.messages import text_of, title_of
+from core.turns.server import TurnServer
 
 
-class HelloServer(ProtocolServer):
+class HelloServer(TurnServer):
     """Answers every message without a model: it greets, and says what it heard."""
 
     answered_by = "hello.py, without a model"

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app.database import DatabaseSettings, connect
-from app.settings import configure_logging, give_up, load
-from app.store import StoreError
+from core.errors import StoreError
+from core.settings import configure_logging, give_up, load
+from core.stores.postgres_connection import DatabaseSettings, connect
 
 MIGRATION_LOCK = 0x43684B74
 """The advisory lock that lets one migration run at a time (the letters ChKt)."""

@@ -20,7 +20,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from app.local_postgres import LocalPostgres, LocalPostgresError
+from core.stores.local_postgres import LocalPostgres, LocalPostgresError
 
 BACKEND = Path(__file__).resolve().parents[1]
 
@@ -81,7 +81,7 @@ def upgrade(url: str) -> None:
     """Bring the database to the newest schema."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("DATABASE_URL", url)
-        command.upgrade(Config(BACKEND / "alembic.ini"), "head")
+        command.upgrade(Config(BACKEND / "alembic.ini"), "heads")
 
 
 @contextmanager

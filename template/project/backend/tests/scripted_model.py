@@ -17,7 +17,7 @@ from openai.types.responses import (
     ResponseTextDeltaEvent,
 )
 
-from app.model import ModelSource
+from core.models.source import ModelSource
 
 Answer = str | ResponseFunctionToolCall | list[ResponseFunctionToolCall] | Exception
 
@@ -27,7 +27,7 @@ class ScriptedModel(Model):
 
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers)
-        self.told: list[list[Any]] = []
+        self.inputs: list[list[Any]] = []
         """The input of each call."""
         self.instructions: list[str | None] = []
 
@@ -38,7 +38,7 @@ class ScriptedModel(Model):
         self, system_instructions: str | None, input: Any, *args: Any, **kwargs: Any
     ) -> AsyncIterator[TResponseStreamEvent]:
         self.instructions.append(system_instructions)
-        self.told.append(list(input))
+        self.inputs.append(list(input))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer

@@ -14,34 +14,12 @@ from chatkit.types import (
     ThreadStreamEvent,
     UserMessageItem,
 )
-from starlette.requests import Request
 
-from app.auth import Auth
-from app.context import RequestContext
-from app.protocol import ProtocolServer
-from app.store import BaseStore
+from core.context import RequestContext
+from core.turns.server import TurnServer
 
 
-class WhoServer(ProtocolServer):
-    def __init__(self, store: BaseStore, auth: Auth) -> None:
-        super().__init__(store)
-        self.auth = auth
-        self.cookies = auth.cookies
-
-    async def start(self) -> None:
-        await super().start()
-        await self.auth.start()
-
-    async def close(self) -> None:
-        await self.auth.close()
-        await super().close()
-
-    async def not_ready(self) -> str | None:
-        return await self.auth.not_ready()
-
-    async def identify(self, request: Request) -> RequestContext:
-        return await self.auth.identify(request)
-
+class WhoServer(TurnServer):
     async def respond(
         self,
         thread: ThreadMetadata,
@@ -49,13 +27,13 @@ class WhoServer(ProtocolServer):
         context: RequestContext,
     ) -> AsyncIterator[ThreadStreamEvent]:
         roles = ",".join(sorted(context.roles))
-        told = f"{context.user_id} {roles} {context.tenant} {context.locale}"
+        known = f"{context.user_id} {roles} {context.tenant} {context.locale}"
         yield ThreadItemDoneEvent(
             item=AssistantMessageItem(
                 id=self.store.generate_item_id("message", thread, context),
                 thread_id=thread.id,
                 created_at=datetime.now(),
-                content=[AssistantMessageContent(text=told)],
+                content=[AssistantMessageContent(text=known)],
             )
         )
 

@@ -31,8 +31,8 @@ from store_samples import (
     ids,
 )
 
-from app.context import RequestContext
-from app.store import BaseStore
+from core.context import RequestContext
+from core.stores.base import BaseStore
 
 PREFIXES: dict[StoreItemType, str] = {
     "message": "msg",

@@ -25,8 +25,8 @@ from chatkit.types import (
 )
 from chatkit.widgets import Card, Col, Text
 
-from app.context import RequestContext
-from app.store import BaseStore
+from core.context import RequestContext
+from core.stores.base import BaseStore
 
 ADA = RequestContext(user_id="ada")
 BOB = RequestContext(user_id="bob")

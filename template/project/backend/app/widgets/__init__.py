@@ -1,43 +1,15 @@
-"""The widgets: a function for each .widget file, as widgets.chatkit.studio makes them."""
+"""Your widgets: .widget files, as widgets.chatkit.studio saves them, and a function for each.
 
-from collections.abc import Iterable
+app/lunch/widgets.py has examples.
+"""
+
 from pathlib import Path
 
-from chatkit.widgets import WidgetRoot, WidgetTemplate
+from chatkit.widgets import WidgetTemplate
 
-from app.lunch import MOST_PORTIONS, Dish, Order
+from core.turns.widget_template import widget_template
 
 
 def template(name: str) -> WidgetTemplate:
-    # The whole path: to find a relative one ChatKit goes through the call stack and every module.
-    return WidgetTemplate.from_file(str(Path(__file__).with_name(f"{name}.widget")))
-
-
-MENU = template("menu")
-ORDER_FORM = template("order_form")
-ORDER = template("order")
-
-
-def menu(dishes: Iterable[Dish]) -> WidgetRoot:
-    """A list of the dishes, each with its picture, its price and a button."""
-    return MENU.build({"dishes": dishes})
-
-
-def order_form(dish: Dish) -> WidgetRoot:
-    """A form that asks how many portions, and for a note to the kitchen."""
-    return ORDER_FORM.build({"dish": dish, "most": MOST_PORTIONS})
-
-
-def order_card(
-    order: Order, status: str, *, streaming: bool = False, can_cancel: bool = False
-) -> WidgetRoot:
-    """A card about an order; `status` may grow while the card is `streaming`."""
-    return ORDER.build(
-        {
-            "dish": order.dish,
-            "order": {"id": order.id, "title": str(order), "note": order.note},
-            "status": status,
-            "streaming": streaming,
-            "can_cancel": can_cancel,
-        }
-    )
+    """The .widget file of this name in this folder; its `build` takes the data that it shows."""
+    return widget_template(Path(__file__).parent, name)

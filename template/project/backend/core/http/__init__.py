@@ -1,0 +1,1 @@
+"""HTTP: the routes, who may call them from where, and the served page."""

@@ -1,0 +1,77 @@
+"""The chat page: plain files in page/, served under a policy that lets nothing else in."""
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from core.turns.server import TurnServer
+
+# Whatever a model writes, it cannot become script, nor reach another host: not even by an image,
+# whose address could carry a conversation away.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+# OpenAI's own component needs its host, and a page to itself.
+OPENAI = "https://*.openai.com"
+OFFICIAL_POLICY = (
+    f"default-src 'none'; script-src 'self' {OPENAI}; style-src 'self' 'unsafe-inline'; "
+    f"img-src 'self' data: blob: {OPENAI}; connect-src 'self' {OPENAI}; frame-src {OPENAI}; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    # Asked for anew each time, and sent only if it has changed: an update must be seen.
+    "Cache-Control": "no-cache",
+}
+
+
+class PageFiles(StaticFiles):
+    """The page's files, each under its policy."""
+
+    def file_response(self, full_path: str | PathLike[str], *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(full_path, *args, **kwargs)
+        official = Path(full_path).name == "official.html"
+        policy = {"Content-Security-Policy": OFFICIAL_POLICY if official else POLICY}
+        response.headers.update(HEADERS | policy)
+        return response
+
+
+def add_chat_page(app: FastAPI, name: str, server: TurnServer, own: Path) -> None:
+    """Serve the page at / and what it needs below /page/.
+
+    The files of the folder `own` stand in for the page's of the same name, as handlers.js does.
+    """
+    files = PageFiles(directory=Path(__file__).with_name("page"))
+    files.all_directories.insert(0, own)
+
+    @app.api_route("/", methods=["GET", "HEAD"])
+    async def page(request: Request) -> Response:
+        return await files.get_response("index.html", request.scope)
+
+    @app.api_route("/official", methods=["GET", "HEAD"])
+    async def official(request: Request) -> Response:
+        return await files.get_response("official.html", request.scope)
+
+    @app.get("/page/about.json")
+    async def about() -> Response:
+        """What the page cannot know: the project, who answers, and what the server offers."""
+        offers = {"attachments": server.offers("attachments.create"), "models": server.models}
+        return JSONResponse(
+            {
+                "name": name,
+                "model": server.answered_by,
+                "hint": server.hint(),
+                "starters": server.starters,
+                "offers": offers,
+            },
+            headers=HEADERS,
+        )
+
+    app.mount("/page", files)

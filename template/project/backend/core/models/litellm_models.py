@@ -1,0 +1,140 @@
+"""Models through LiteLLM: Gemini, Claude, Azure, and whatever else it speaks to."""
+
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from functools import wraps
+from typing import Any
+
+from agents import Model, ModelSettings
+from dotenv import load_dotenv
+
+from core.models.source import TIMEOUT_MARGIN, ModelSource
+from core.models.whole_answers import WholeAnswers
+from core.settings import ROOT
+
+# LiteLLM fetches a price list from the internet when it is imported, unless told to use its own.
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+
+NOT_WHOLE = (
+    *("FINISH_REASON_UNSPECIFIED", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE"),
+    *("MISSING_THOUGHT_SIGNATURE", "TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL"),
+    *("error", "network_error", "pause_turn"),
+)
+
+
+def mend_finish_reasons() -> None:
+    """Let an answer that is not whole be told from one that is: LiteLLM calls these a "stop", too.
+
+    https://github.com/BerriAI/litellm/pull/23800
+    """
+    from litellm.litellm_core_utils import core_helpers
+
+    reasons: dict[str, Any] = core_helpers._FINISH_REASON_MAP
+    reasons |= dict.fromkeys(NOT_WHOLE, "error") | {"model_context_window_exceeded": "length"}
+
+
+def mend_gemini_finish_reason() -> None:
+    """Let Gemini's chunks have the finish reason that Gemini gave them, or none, as for a failure.
+
+    LiteLLM gives each of them "stop", so that an answer which broke off could not be told from a
+    whole one. Its own `received_finish_reason` exists for that difference.
+    https://github.com/BerriAI/litellm/issues/2195
+    """
+    from litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini import VertexGeminiConfig
+
+    check = VertexGeminiConfig._check_finish_reason
+
+    @wraps(check)
+    def check_if_given(message: Any, finish_reason: str | None) -> Any:
+        return None if finish_reason is None else check(message, finish_reason)
+
+    if not hasattr(check, "__wrapped__"):
+        VertexGeminiConfig._check_finish_reason = staticmethod(check_if_given)
+
+
+def mend_lines() -> None:
+    """Let only a newline end a line of a provider's stream, as server-sent events have it.
+
+    For httpx U+2028 and the like end one too, which JSON may hold as they are: Claude's answer
+    would break off there, and Gemini's would lose them.
+    https://github.com/BerriAI/litellm/pull/28566
+    """
+    from httpx import Response
+
+    async def aiter_lines(self: Response) -> AsyncIterator[str]:
+        rest = b""
+        async for data in self.aiter_bytes():
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                yield line.rstrip(b"\r").decode("utf-8", "replace")
+        if rest:
+            yield rest.decode("utf-8", "replace")
+
+    Response.aiter_lines = aiter_lines  # type: ignore[method-assign] # that is the mend
+
+
+def introduce_gemini(name: str) -> None:
+    """Tell LiteLLM of a Gemini model that is newer than its list that it takes a system prompt.
+
+    Otherwise the agent's instructions would go as a message of the user.
+    https://github.com/BerriAI/litellm/pull/2925
+    """
+    import litellm
+
+    if name.startswith("gemini/gemini-") and name not in litellm.model_cost:
+        abilities = {"supports_system_messages": True, "supports_function_calling": True}
+        litellm.register_model({name: {"litellm_provider": "gemini", "mode": "chat", **abilities}})
+
+
+@dataclass(eq=False, repr=False)
+class LitellmSource(ModelSource):
+    """`name` as LiteLLM takes it (gemini/…, anthropic/…, azure/…), or after the prefix litellm/."""
+
+    _: KW_ONLY
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What LiteLLM is told besides, such as api_version or vertex_location."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # drop_params: a parameter that a model does not take is left out instead of raising.
+        # The retries are the Retry button's: a failure is told at once.
+        self.settings = ModelSettings(
+            include_usage=True,
+            extra_args={
+                "drop_params": True,
+                "timeout": self.timeout + TIMEOUT_MARGIN,
+                "max_retries": 0,
+                "num_retries": 0,
+                **self.extra,
+            },
+        )
+
+    def load(self) -> Model:
+        if self.name.startswith("litellm/"):
+            # LiteLLM finds the key of whichever provider it is in the environment.
+            load_dotenv(ROOT / ".env")
+        # Imported here, in the loading thread: it takes seconds.
+        import litellm
+        from agents.extensions.models.litellm_model import LitellmModel
+
+        mend_finish_reasons()
+        mend_gemini_finish_reason()
+        mend_lines()
+        litellm.suppress_debug_info = True
+        # Its own handler would write every line a second time.
+        logging.getLogger("LiteLLM").handlers.clear()
+        logging.getLogger("LiteLLM").setLevel(logging.WARNING)
+
+        class WholeLitellmModel(WholeAnswers, LitellmModel):
+            pass
+
+        name = self.name.removeprefix("litellm/")
+        introduce_gemini(name)
+        # LiteLLM imports at its first answer what takes a second, and finds out whose model it is.
+        hello: Any = [{"role": "user", "content": "Hello"}]
+        for _ in litellm.completion(name, hello, mock_response="Hello", stream=True):
+            pass
+        return WholeLitellmModel(model=name, base_url=self.base_url, api_key=self.api_key)

@@ -1,0 +1,56 @@
+"""Models of any server that speaks chat completions: Ollama, vLLM, llama.cpp, LM Studio."""
+
+from typing import Any
+
+from agents import Model, ModelSettings, OpenAIChatCompletionsModel
+from openai import AsyncOpenAI
+
+from core.models.source import TIMEOUT_MARGIN, ModelSource
+from core.models.whole_answers import WholeAnswers
+
+UNANSWERED = "(No answer.)"
+
+
+class ChatCompletionsModel(WholeAnswers, OpenAIChatCompletionsModel):
+    """A model whose template may insist that user and assistant speak in turn, as Mistral's do."""
+
+    async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
+        instructions, told, *others = args
+        if isinstance(told, list):
+            told = in_turn(told)
+        return await super()._fetch_response(instructions, told, *others, **kwargs)
+
+
+def in_turn(told: list[Any]) -> list[Any]:
+    """What the model is told, with a text and the call that follows it as one message.
+
+    Where no answer came after a tool's output, something stands in for it.
+    """
+    result: list[Any] = []
+    for item in told:
+        match result[-1:], item:
+            case [{"role": "assistant", "content": str(text)}], {"type": "function_call"}:
+                # The form in which the Agents SDK puts the two together.
+                part = {"type": "output_text", "text": text, "annotations": []}
+                result[-1] = {"type": "message", "role": "assistant", "id": "", "content": [part]}
+            case [{"type": "function_call_output"}], {"role": "user"}:
+                result.append({"role": "assistant", "content": UNANSWERED})
+        result.append(item)
+    return result
+
+
+class LocalSource(ModelSource):
+    """`name` is local/ and the model's name on the server at `base_url`."""
+
+    settings = ModelSettings(include_usage=True)
+
+    def load(self) -> Model:
+        assert self.base_url, "without it the conversations would go to OpenAI"
+        # Local servers want no key, the client wants one. The retries are the Retry button's.
+        client = AsyncOpenAI(
+            api_key=self.api_key or "none",
+            base_url=self.base_url,
+            timeout=self.timeout + TIMEOUT_MARGIN,
+            max_retries=0,
+        )
+        return ChatCompletionsModel(self.name.removeprefix("local/"), client)

@@ -1,0 +1,113 @@
+"""Answers that break off: told from whole ones, and kept as far as they came."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from agents.exceptions import _mark_error_to_drain_stream_events
+
+from core.models.sendable_input import sendable
+
+NOT_WHOLE = ("length", "model_length", "content_filter", "error", "abort")
+"""The finish reasons of answers that are not whole."""
+
+
+class CutShort(Exception):
+    """The provider ended the answer before it was complete.
+
+    `reason` is the provider's word for it, such as length or server_error, or None if it gave none.
+    """
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class KeepsWhatCame:
+    """Mixed into a model: what it said before it failed is told before the failure.
+
+    The Agents SDK else throws away what came in one burst with the failure, and offers this mark
+    only to itself:
+    https://github.com/openai/openai-agents-python/blob/main/src/agents/exceptions.py
+    """
+
+    async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        model: Any = super()
+        completed = False
+        try:
+            async with aclosing(model.stream_response(*args, **kwargs)) as events:
+                async for event in events:
+                    match event.type:
+                        case "response.incomplete":
+                            details = event.response.incomplete_details
+                            raise CutShort(details.reason if details else None)
+                        case "response.failed":
+                            failure = event.response.error
+                            raise CutShort(failure.code if failure else None)
+                        case "error":
+                            raise CutShort(event.code)
+                        case "response.completed":
+                            completed = True
+                    yield event
+            if not completed:
+                raise CutShort
+        except Exception as error:
+            _mark_error_to_drain_stream_events(error)
+            raise
+
+
+class ChunkStream(Protocol):
+    def __aiter__(self) -> AsyncIterator[Any]: ...
+
+
+class FinishedStream:
+    """Passes chat completion chunks on, and raises CutShort unless they end with a whole answer.
+
+    A cut connection and an error in mid-stream otherwise pass for the end of the answer: the Agents
+    SDK asks only OpenAI's own host for a finish reason, and LiteLLM invents one ("stop"), but keeps
+    what the provider really said in `received_finish_reason`.
+    """
+
+    def __init__(self, stream: ChunkStream) -> None:
+        self._stream = stream
+        self._chunks = stream.__aiter__()
+        self._reason: str | None = None
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            chunk = await self._chunks.__anext__()
+        except StopAsyncIteration:
+            if self._reason is None or self._reason in NOT_WHOLE:
+                raise CutShort(self._reason) from None
+            raise
+        if chunk.choices and chunk.choices[0].finish_reason:
+            if not self._said_by_provider():
+                raise CutShort
+            self._reason = chunk.choices[0].finish_reason
+        return chunk
+
+    def _said_by_provider(self) -> bool:
+        if not hasattr(self._stream, "received_finish_reason"):
+            return True
+        stream: Any = self._stream
+        return bool(stream.received_finish_reason or stream.intermittent_finish_reason)
+
+    def __getattr__(self, name: str) -> Any:
+        # close, aclose, response: whatever else the Agents SDK asks the provider's stream for.
+        return getattr(self._stream, name)
+
+
+class WholeAnswers(KeepsWhatCame):
+    """Mixed into a chat-completions model: an answer is whole only if the provider says so."""
+
+    async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
+        model: Any = super()
+        instructions, given, *others = args
+        fetched = await model._fetch_response(instructions, sendable(given), *others, **kwargs)
+        if not isinstance(fetched, tuple):
+            return fetched
+        response, stream = fetched
+        return response, FinishedStream(stream)

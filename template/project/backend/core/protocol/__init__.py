@@ -1,0 +1,1 @@
+"""The ChatKit protocol: requests are parsed and checked, events are written."""

@@ -1,0 +1,93 @@
+"""What a request may ask of a thread: refused here is what the SDK would fail at later."""
+
+from typing import Any
+
+from chatkit.types import (
+    ChatKitReq,
+    ClientToolCallItem,
+    StructuredInputItem,
+    ThreadsSyncCustomActionReq,
+    UserMessageItem,
+    WidgetItem,
+    is_streaming_req,
+)
+
+from core.context import RequestContext
+from core.errors import Refused
+from core.protocol.messages import text_of
+from core.protocol.requests import thread_id_of
+from core.stores.base import BaseStore
+
+# The kind of item that some operations are about.
+ABOUT = {
+    "threads.add_structured_input": StructuredInputItem,
+    "threads.custom_action": WidgetItem,
+    "threads.retry_after_item": UserMessageItem,
+    "threads.sync_custom_action": WidgetItem,
+}
+MOST_ITEMS = 100
+LONGEST_TITLE = 500
+
+
+async def check_request(request: ChatKitReq, store: BaseStore, context: RequestContext) -> None:
+    """Raise Refused or NotFoundError for what cannot be done in the thread.
+
+    Whoever changes a thread is its one writer by then, so that what is checked stays true.
+    """
+    await check_status(request, store, context)
+    params = {name: value for name, value in request.params if value is not None}
+    thread_id = params.get("thread_id", "")
+    # What it names must be there.
+    if "attachment_id" in params:
+        await store.load_attachment(params["attachment_id"], context)
+    for name in ("content", "attachments"):
+        if len(getattr(params.get("input"), name, [])) > MOST_ITEMS:
+            raise Refused(f"params.input.{name}: at most {MOST_ITEMS} parts.")
+    for attachment_id in getattr(params.get("input"), "attachments", []):
+        await store.load_attachment(attachment_id, context)
+    item_ids = [params["item_id"]] if "item_id" in params else params.get("item_ids", [])
+    if len(item_ids) > MOST_ITEMS:
+        raise Refused(f"params.item_ids: at most {MOST_ITEMS} items.")
+    item: Any = None
+    for item_id in item_ids:
+        item = await store.load_item(thread_id, item_id, context)
+    if item and not isinstance(item, ABOUT.get(request.type, object)):
+        raise Refused(f"params.item_id: {request.type} is not for a {item.type}.")
+    match request.type:
+        case "threads.create" | "threads.add_user_message":
+            if not text_of(params["input"]).strip() and not params["input"].attachments:
+                raise Refused("params.input.content: the message is empty.")
+        case "threads.update":
+            request.params.title = params["title"].strip()
+            if not 0 < len(request.params.title) <= LONGEST_TITLE:
+                raise Refused(f"params.title: a title has 1 to {LONGEST_TITLE} characters.")
+        case "threads.add_structured_input" if item.status != "pending":
+            raise Refused("This question has been answered already.", 409)
+        case "threads.add_client_tool_output":
+            if await pending_call(store, thread_id, context) is None:
+                raise Refused("No client tool call is waiting for an output.", 409)
+
+
+async def check_status(request: ChatKitReq, store: BaseStore, context: RequestContext) -> None:
+    """Raise Refused for a new turn in a thread that is locked or closed.
+
+    The SDK does not enforce the status.
+    """
+    thread_id = thread_id_of(request)
+    changes = is_streaming_req(request) or isinstance(request, ThreadsSyncCustomActionReq)
+    if thread_id is not None and changes:
+        status = (await store.load_thread(thread_id, context)).status
+        if status.type != "active":
+            reason = f" {status.reason}" if status.reason else ""
+            raise Refused(f"This conversation is {status.type}.{reason}", 409)
+
+
+async def pending_call(
+    store: BaseStore, thread_id: str, context: RequestContext
+) -> ClientToolCallItem | None:
+    """The call that waits for the client's output: it can only be answered while newest."""
+    newest = await store.load_thread_items(thread_id, None, 1, "desc", context)
+    for item in newest.data:
+        if isinstance(item, ClientToolCallItem) and item.status == "pending":
+            return item
+    return None

@@ -1,0 +1,19 @@
+"""What a user's message says, and the title that it gives to its thread."""
+
+from chatkit.types import UserMessageInput, UserMessageItem
+
+TITLE_LENGTH = 60
+"""How many characters a title has that the server makes."""
+
+
+def text_of(message: UserMessageInput | UserMessageItem) -> str:
+    """The message's words, tags as the user sees them."""
+    return "".join(part.text for part in message.content)
+
+
+def title_of(message: UserMessageItem) -> str:
+    """A thread's first title: the beginning of its first message, TITLE_LENGTH at most."""
+    words = " ".join(text_of(message).split())
+    if len(words) <= TITLE_LENGTH:
+        return words or "New chat"
+    return words[: TITLE_LENGTH - 1].rstrip() + "…"

@@ -1,0 +1,1 @@
+"""Where the conversations are kept, and what locks a thread."""

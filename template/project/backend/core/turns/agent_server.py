@@ -1,0 +1,308 @@
+"""The server of an agent: a turn is a run of the agent, told the thread's newest items."""
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
+
+from agents import (
+    Agent,
+    ModelRefusalError,
+    RunConfig,
+    RunErrorHandlerInput,
+    RunErrorHandlers,
+    Runner,
+    ToolErrorFormatterArgs,
+    set_tracing_disabled,
+)
+from chatkit.actions import Action
+from chatkit.agents import AgentContext, ResponseStreamConverter, ThreadItemConverter
+from chatkit.errors import CustomStreamError
+from chatkit.types import (
+    ChatKitReq,
+    StreamOptionsEvent,
+    SyncCustomActionResponse,
+    ThreadMetadata,
+    ThreadsCustomActionReq,
+    ThreadsSyncCustomActionReq,
+    ThreadStreamEvent,
+    UserMessageItem,
+    WidgetItem,
+)
+from pydantic import Field
+
+from core.context import RequestContext
+from core.errors import Refused
+from core.models.source import ModelSource
+from core.protocol.messages import title_of
+from core.settings import ServerSettings
+from core.stores.base import BaseStore
+from core.turns.failures import failed_run
+from core.turns.feature import Feature, actions_of, equip
+from core.turns.history import model_input
+from core.turns.item_converter import ItemConverter
+from core.turns.run_stream import stream_run
+from core.turns.running import Turns
+from core.turns.server import TurnServer
+from core.turns.widget_actions import StreamingAction, SyncAction, check_action
+
+log = logging.getLogger("app")
+
+# Otherwise every conversation goes to OpenAI's trace store as soon as OPENAI_API_KEY is set.
+set_tracing_disabled(True)
+
+
+class AgentSettings(ServerSettings):
+    """How much the model is told, and how long and how often it is asked."""
+
+    model_timeout: float = Field(
+        default=60, ge=1, le=86_400, description="a number of seconds from 1 to 86400"
+    )
+    history_items: int = Field(
+        default=50, ge=1, le=1000, description="a number of items from 1 to 1000"
+    )
+    history_tokens: int = Field(default=32_000, ge=1, description="a number of tokens, at least 1")
+    max_turns: int = Field(default=10, ge=1, description="a number of model calls, at least 1")
+
+
+class TitleMaker(Protocol):
+    """What gives a new thread a better title than its first words."""
+
+    def begin(
+        self, thread: ThreadMetadata, message: UserMessageItem, context: RequestContext
+    ) -> None:
+        """Make a title out of a thread's first message, beside the answer."""
+
+    async def close(self) -> None:
+        """Called once, after the last request."""
+
+
+class AgentServer(TurnServer):
+    """Answers with an agent, which remembers the thread.
+
+    A project decides the rest in app/server.py, by overriding `agent_for`, `model_for`, `admit`,
+    the two converters, or what ChatKitServer itself leaves open, such as `transcribe`.
+    """
+
+    item_converter: ThreadItemConverter = ItemConverter()
+    """Turns the thread's items into the model's input: attachments, tags, widgets, hidden items."""
+    response_converter: ResponseStreamConverter = ResponseStreamConverter()
+    """Turns what the model streams into ChatKit's: annotations, and generated images."""
+
+    def __init__(
+        self,
+        store: BaseStore,
+        turns: Turns,
+        *,
+        agent: Agent[Any],
+        model: ModelSource,
+        settings: AgentSettings,
+        starters: Sequence[str] = (),
+        features: Sequence[Feature] = (),
+        titles: TitleMaker | None = None,
+        **parts: Any,
+    ) -> None:
+        """`starters` are first messages to choose from, beside those of the features.
+
+        TurnServer takes the other parts.
+        """
+        super().__init__(store, turns, **parts)
+        self.features = features
+        self.agent = self.equipped(agent)
+        self.model = model
+        self.answered_by = model.name
+        self.settings = settings
+        self.starters = [*(each for feature in features for each in feature.starters), *starters]
+        self.actions = actions_of(features)
+        self.titles = titles
+
+    async def start(self) -> None:
+        await super().start()
+        self.model.start()
+
+    async def close(self) -> None:
+        if self.titles:
+            await self.titles.close()
+        await super().close()
+        self.model.close()
+
+    async def not_ready(self) -> str | None:
+        return await super().not_ready() or self.model.not_ready()
+
+    def hint(self) -> str | None:
+        return self.model.hint()
+
+    # --- What a project may decide for itself, in app/server.py ---
+
+    async def agent_for(
+        self,
+        thread: ThreadMetadata,
+        message: UserMessageItem | None,
+        context: RequestContext,
+    ) -> Agent[Any]:
+        """Called at the beginning of each turn: the agent that answers, here always app/agent.py's.
+
+        `message` is what the user wrote, with its `inference_options`; None after an action, and
+        when a client's tool or a question has been answered. May raise Refused.
+        """
+        return self.agent
+
+    async def model_for(
+        self,
+        thread: ThreadMetadata,
+        message: UserMessageItem | None,
+        context: RequestContext,
+    ) -> ModelSource:
+        """Called at the beginning of each turn: the model that the agent uses, here always MODEL.
+
+        `message` is as for `agent_for`. May raise Refused.
+        """
+        return self.model
+
+    # --- The run ---
+
+    def equipped(self, agent: Agent[Any]) -> Agent[Any]:
+        """The agent with the tools of the features."""
+        return equip(agent, self.features)
+
+    async def respond(
+        self,
+        thread: ThreadMetadata,
+        input_user_message: UserMessageItem | None,
+        context: RequestContext,
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        turn = self.turns.of(context)
+        turn.thread = thread
+        if input_user_message and not thread.title:
+            if self.titles:
+                self.titles.begin(thread, input_user_message, context)
+            thread.title = title_of(input_user_message)
+            # At an event the thread is stored: now, and not when the model has found its first
+            # word, over a rename in another process.
+            yield StreamOptionsEvent(stream_options=self.get_stream_options(thread, context))
+        try:
+            chosen = await self.agent_for(thread, input_user_message, context)
+            agent = chosen if chosen is self.agent else self.equipped(chosen)
+            source = await self.model_for(thread, input_user_message, context)
+        except Refused as error:
+            raise CustomStreamError(context.signed(error.sentence), allow_retry=False) from None
+        # The user's message is stored already, so the history holds it.
+        history = await model_input(
+            self.store,
+            thread,
+            context,
+            converter=self.item_converter,
+            items=self.settings.history_items,
+            tokens=self.settings.history_tokens,
+        )
+        run_context = AgentContext[RequestContext](
+            thread=thread, store=self.store, request_context=context
+        )
+        try:
+            model = await source.get()
+        except Exception as error:
+            raise failed_run(error, context, begun=False, api_key=source.key_name) from None
+        if turn.stop.is_set():
+            return
+        run = Runner.run_streamed(
+            agent,
+            history,
+            context=run_context,
+            max_turns=self.settings.max_turns,
+            error_handlers=RunErrorHandlers(model_refusal=refusal),
+            run_config=RunConfig(
+                model=model,
+                model_settings=source.settings,
+                # A model may invent a tool. Told so, it finds another way.
+                tool_not_found_behavior="return_error_to_model",
+                tool_error_formatter=log_tool_error,
+            ),
+        )
+        async for event in stream_run(
+            run,
+            run_context,
+            converter=self.response_converter,
+            stop=turn.stop,
+            silence=self.settings.model_timeout,
+            api_key=source.key_name,
+        ):
+            yield event
+
+    # --- The actions of widgets ---
+
+    def offers(self, operation: str) -> bool:
+        if self._takes_actions(operation):
+            return bool(self.actions)
+        return super().offers(operation)
+
+    async def check(self, request: ChatKitReq, context: RequestContext) -> None:
+        await super().check(request, context)
+        if isinstance(
+            request, ThreadsCustomActionReq | ThreadsSyncCustomActionReq
+        ) and self._takes_actions(request.type):
+            params = request.params
+            if params.item_id is None:
+                raise Refused("params.item_id: an action comes from a widget.")
+            sender = await self.store.load_item(params.thread_id, params.item_id, context)
+            assert isinstance(sender, WidgetItem)
+            streams = isinstance(request, ThreadsCustomActionReq)
+            kind = StreamingAction if streams else SyncAction
+            check_action(self.actions, kind, params.action, sender)
+
+    def _takes_actions(self, operation: str) -> bool:
+        """Whether `actions` is for this operation, and not a method of a subclass."""
+        match operation:
+            case "threads.custom_action":
+                return type(self).action is AgentServer.action
+            case "threads.sync_custom_action":
+                return type(self).sync_action is AgentServer.sync_action
+            case _:
+                return False
+
+    async def action(
+        self,
+        thread: ThreadMetadata,
+        action: Action[str, Any],
+        sender: WidgetItem | None,
+        context: RequestContext,
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        self.turns.of(context).thread = thread
+        known = self.actions[action.type]
+        assert isinstance(known, StreamingAction) and sender is not None
+        payload = known.payload.model_validate(action.payload or {})
+        try:
+            async for event in known.handler(payload, sender, context):
+                yield event
+        except Refused as error:
+            raise CustomStreamError(context.signed(error.sentence)) from None
+        except Exception:
+            # Retry is for answers: it would take away what came after the user's last message.
+            log.exception("request %s: the action failed", context.request_id)
+            raise CustomStreamError(context.signed("This did not work.")) from None
+
+    async def sync_action(
+        self,
+        thread: ThreadMetadata,
+        action: Action[str, Any],
+        sender: WidgetItem | None,
+        context: RequestContext,
+    ) -> SyncCustomActionResponse:
+        known = self.actions[action.type]
+        assert isinstance(known, SyncAction) and sender is not None
+        payload = known.payload.model_validate(action.payload or {})
+        item = await known.handler(payload, sender, context)
+        await self.store.save_item(thread.id, item, context)
+        return SyncCustomActionResponse(updated_item=item)
+
+
+def refusal(refused: RunErrorHandlerInput[Any]) -> str:
+    """A refusal is an answer too: otherwise it would end the run as a failure."""
+    assert isinstance(refused.error, ModelRefusalError)
+    return refused.error.refusal
+
+
+def log_tool_error(failed: ToolErrorFormatterArgs[Any]) -> None:
+    """Log why a tool failed. The model is told in the SDK's own words, which name no cause."""
+    request: RequestContext = failed.run_context.context.request_context
+    if failed.error is not None:
+        line = "request %s: the tool %s failed"
+        log.error(line, request.request_id, failed.tool_name, exc_info=failed.error)

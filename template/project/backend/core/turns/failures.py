@@ -1,0 +1,193 @@
+"""A failed run as a sentence for the person at the chat. What a provider wrote stays out of it."""
+
+import logging
+import re
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+
+import openai
+from agents import (
+    InputGuardrailTripwireTriggered,
+    MaxTurnsExceeded,
+    OutputGuardrailTripwireTriggered,
+    UserError,
+)
+from chatkit.errors import CustomStreamError
+
+from core.context import RequestContext
+from core.models.source import ModelUnavailable
+from core.models.whole_answers import CutShort
+
+log = logging.getLogger("app")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What the chat shows, and whether a Retry button makes sense."""
+
+    sentence: str
+    retry: bool
+
+
+BROKE_OFF = Failure("The model's answer broke off. Try again.", True)
+EMPTY = Failure("The model gave an empty answer. Try again.", True)
+OVERLOADED = Failure("The model provider is overloaded. Try again in a moment.", True)
+SILENT = Failure("The model has been silent for too long. Try again.", True)
+UNKNOWN = Failure("The answer failed. The server's log has the cause. Try again.", True)
+UNREACHABLE = Failure(
+    "The model provider cannot be reached; the server's log says where. Try again.", True
+)
+
+LENGTH = "The answer has reached the model's length limit. Ask for the rest."
+CUT = {
+    "length": LENGTH,
+    "model_length": LENGTH,
+    "max_output_tokens": LENGTH,
+    "content_filter": "The model provider's content filter ended the answer.",
+}
+"""What the chat says of an answer that was cut for one of these reasons."""
+
+TOO_LONG = Failure(
+    "This is too long for the model. Shorten it, begin a new conversation, "
+    "or set a lower HISTORY_TOKENS in .env.",
+    False,
+)
+UNPAID = Failure("The model provider wants to be paid first.", False)
+IN_WORDS = {
+    r"context.(length|limit|size|window)|(prompt|input).{1,4}too long"
+    r"|maximum number of tokens": TOO_LONG,
+    r"credit balance|insufficient_quota": UNPAID,
+}
+"""What a provider's code or words tell, under a status that it has for more than that."""
+
+CODES = {"rate_limit_exceeded": 429, "server_error": 500}
+"""The HTTP status that says the same as the code of a failure within the stream."""
+
+
+def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
+    """Tell what went wrong, and what to do.
+
+    `begun` says whether the answer had begun, and `api_key` names the provider's key setting.
+    """
+    nobody = nobody_at(error) is not None
+    error = root_of(error)
+    match error:
+        case ModelUnavailable():
+            return Failure(str(error), False)
+        case CutShort(reason=str(reason)) if reason in CUT:
+            return Failure(CUT[reason], False)
+        case InputGuardrailTripwireTriggered() | OutputGuardrailTripwireTriggered():
+            return Failure("This cannot be answered here.", False)
+        case MaxTurnsExceeded():
+            return Failure("The answer took too many steps and was stopped. Ask for less.", True)
+        case UserError():
+            return Failure("The agent is set up wrongly. The server's log has the cause.", False)
+        case openai.APITimeoutError():
+            return SILENT
+        case openai.APIError() if nobody or isinstance(error, openai.APIConnectionError):
+            return BROKE_OFF if begun else UNREACHABLE
+        case openai.APIError() | CutShort():
+            said = f"{code_of(error)} {error}"
+            for words, failure in IN_WORDS.items():
+                if re.search(words, said, re.IGNORECASE):
+                    return failure
+            return BROKE_OFF if begun else by_status(status_of(error), api_key)
+        case _:
+            return BROKE_OFF if begun else UNKNOWN
+
+
+def failed_run(
+    error: Exception, request: RequestContext, *, begun: bool, api_key: str | None
+) -> CustomStreamError:
+    """The error as the chat shows it; the log gets its kind, not the provider's words."""
+    failure = explain(error, begun=begun, api_key=api_key)
+    # A tool's own error is the project's, and is logged in full; a provider's words are not.
+    own = (error.__cause__ or error) if isinstance(error, UserError) else None
+    log.warning("request %s: the run failed: %s", request.request_id, log_line(error), exc_info=own)
+    return _as_event(failure, request)
+
+
+def failed(failure: Failure, request: RequestContext) -> CustomStreamError:
+    """A failure without an error, as the chat shows it and the log has it."""
+    log.warning("request %s: %s", request.request_id, failure.sentence)
+    return _as_event(failure, request)
+
+
+def _as_event(failure: Failure, request: RequestContext) -> CustomStreamError:
+    return CustomStreamError(request.signed(failure.sentence), allow_retry=failure.retry)
+
+
+def by_status(status: int | None, api_key: str | None) -> Failure:
+    """What a provider's HTTP status means for the person at the chat."""
+    match status:
+        case 401 | 403:
+            key = api_key or "the API key"
+            return Failure(f"The model provider refused the API key. Set {key} in .env.", False)
+        case 402:
+            return UNPAID
+        case 404:
+            return Failure("The model provider does not know this model. Set MODEL in .env.", False)
+        case 429:
+            return Failure("The model provider takes no more requests. Try again later.", True)
+        case 400 | 413 | 422:
+            return Failure(
+                "The model provider did not accept this conversation. "
+                "If it accepts none, see to MODEL, the key and the account.",
+                False,
+            )
+        case 408 | 409:
+            return OVERLOADED
+        case int() if status >= 500:
+            return OVERLOADED
+        case int():
+            return Failure("The model provider refused the request.", True)
+        case None:
+            return BROKE_OFF
+
+
+def root_of(error: Exception) -> Exception:
+    """The provider's error itself: LiteLLM wraps one that comes after the request was accepted."""
+    while isinstance(original := getattr(error, "original_exception", None), Exception):
+        error = original
+    return error
+
+
+def nobody_at(error: Exception) -> str | None:
+    """Where nobody answered, such as localhost:11434, if that is why it failed.
+
+    LiteLLM has several classes for it, an InternalServerError among them.
+    """
+    where = ""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        with suppress(AttributeError, RuntimeError):
+            where = cause.request.url.netloc.decode()  # type: ignore[attr-defined] # of HTTP errors
+        cause = cause.__cause__ or cause.__context__
+    return where if cause else None
+
+
+def status_of(error: Exception) -> int | None:
+    """The HTTP status with which the provider refused, if it did.
+
+    LiteLLM's classes do not follow the status (a 403 may be a BadRequestError), so it decides.
+    """
+    status = getattr(error, "status_code", None)
+    return status if isinstance(status, int) else CODES.get(code_of(error))
+
+
+def code_of(error: Exception) -> str:
+    """The provider's word for what failed within the stream; empty if it is more than a word."""
+    code = error.reason if isinstance(error, CutShort) else getattr(error, "code", None)
+    return code if isinstance(code, str) and re.fullmatch(r"[a-z_]{1,40}", code) else ""
+
+
+def log_line(error: Exception) -> str:
+    """The error for the log: its kind, status or code, and place, without the provider's words."""
+    nobody = nobody_at(error)
+    error = root_of(error)
+    said = nobody or code_of(error) or status_of(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f", in {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    kind = f"{type(error).__module__}.{type(error).__name__}"
+    return f"{kind} ({said}){where}" if said else kind + where

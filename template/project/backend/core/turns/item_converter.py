@@ -1,0 +1,126 @@
+"""A thread's items as the model's input, for every kind of item and every provider."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from agents import TResponseInputItem
+from chatkit.agents import ThreadItemConverter
+from chatkit.types import (
+    AssistantMessageItem,
+    Attachment,
+    ClientToolCallItem,
+    HiddenContextItem,
+    UserMessageTagContent,
+    WidgetItem,
+)
+from openai.types.responses import ResponseInputContentParam, ResponseInputTextParam
+
+WIDGET_CHARACTERS = 1000
+"""How much of a widget's text the model is told."""
+
+
+class ItemConverter(ThreadItemConverter):
+    """ChatKit's converter, mended where providers refuse what it makes, or it makes nothing.
+
+    A project overrides what it wants in a subclass, and names that in app/server.py.
+    """
+
+    async def assistant_message_to_input(
+        self, item: AssistantMessageItem
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        # The SDK's own list of output_text parts is refused for every chat-completions model
+        # ("Unknown content"), so that the second message of a thread would fail:
+        # https://github.com/openai/openai-agents-python/pull/3877
+        text = "".join(part.text for part in item.content)
+        return {"role": "assistant", "content": text} if text.strip() else None
+
+    async def hidden_context_to_input(
+        self, item: HiddenContextItem
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        match item.content:
+            case {"type": "tool_call"}:
+                return tool_call_input(item.id, item.content)
+            case str():
+                return await super().hidden_context_to_input(item)
+            case _:
+                return None
+
+    async def client_tool_call_to_input(
+        self, item: ClientToolCallItem
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        if item.status == "pending":
+            return None
+        arguments, output = (
+            json.dumps(value, ensure_ascii=False) for value in (item.arguments, item.output)
+        )
+        return tool_call_input(item.id, tool_call_item_content(item.name, arguments, output))
+
+    async def widget_to_input(
+        self, item: WidgetItem
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        # Its words as they now stand, instead of the SDK's whole tree of components.
+        words = " · ".join(texts_of(item.widget.model_dump(mode="json")))
+        if len(words) > WIDGET_CHARACTERS:
+            words = words[: WIDGET_CHARACTERS - 1] + "…"
+        text = f"[The user is shown a widget: {words}]"
+        return {"role": "user", "content": [text_part(text)]}
+
+    async def attachment_to_message_content(
+        self, attachment: Attachment
+    ) -> ResponseInputContentParam:
+        # Without a placeholder one attachment would make its whole thread unanswerable.
+        return text_part(f"[The user attached {attachment.name} ({attachment.mime_type}).]")
+
+    async def tag_to_message_content(self, tag: UserMessageTagContent) -> ResponseInputContentParam:
+        details = f" {json.dumps(tag.data, ensure_ascii=False)}" if tag.data else ""
+        return text_part(f"@{tag.text}: {tag.id}{details}")
+
+
+def text_part(text: str) -> ResponseInputTextParam:
+    return {"type": "input_text", "text": text}
+
+
+def texts_of(component: Any) -> Iterator[str]:
+    """What a person can read in a widget's component, without its buttons."""
+    if isinstance(component, list):
+        for child in component:
+            yield from texts_of(child)
+    elif isinstance(component, dict) and component.get("type") != "Button":
+        for name in ("value", "label", "alt"):
+            if isinstance(text := component.get(name), str) and text:
+                yield text
+        yield from texts_of(component.get("children"))
+
+
+def tool_call_item_content(name: str, arguments: str, output: str) -> dict[str, Any]:
+    """What is kept of a tool's call; a server tool's in a hidden item, as ChatKit makes none.
+
+    https://github.com/openai/chatkit-python/issues/23
+    """
+    return {
+        "type": "tool_call",
+        "name": name,
+        "arguments": arguments,
+        "output": output,
+    }
+
+
+def tool_call_input(call_id: str, content: dict[str, Any]) -> list[TResponseInputItem]:
+    """A kept call and its output, always together: a provider refuses one without the other.
+
+    Under an id of our own, since some providers begin anew with each answer.
+    """
+    return [
+        {
+            "type": "function_call",
+            "call_id": call_id,
+            "name": content["name"],
+            "arguments": content["arguments"],
+        },
+        {
+            "type": "function_call_output",
+            "call_id": call_id,
+            "output": content["output"],
+        },
+    ]

@@ -1,0 +1,144 @@
+"""A model's raw events as ChatKit needs them: items under the store's ids, thoughts that end."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from openai.types.responses import (
+    ResponseReasoningSummaryTextDeltaEvent,
+    ResponseReasoningSummaryTextDoneEvent,
+)
+from pydantic import BaseModel
+
+from core.text import repair_surrogates
+
+THOUGHT_SECONDS = 0.25
+"""How often a growing thought is sent: ChatKit sends all of it each time."""
+
+
+class RawEvents:
+    """Passes the events of a run's model on, on copies: the run keeps its own.
+
+    Chat-completions models give every item the id "__fake_id__", so that each would overwrite the
+    one before, and what another server calls an item is not unique here.
+    https://github.com/openai/chatkit-python/issues/36
+    """
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self.responding = True
+        """Whether the model is at work: not while the tools run that it called."""
+        self._new_id = new_id
+        self._ids: dict[tuple[str, int | None], str] = {}
+        self._half = ""
+        self._thought: ResponseReasoningSummaryTextDoneEvent | None = None
+        self._sent = 0
+        self._send_at = 0.0
+
+    def translated(self, event: Any) -> Iterator[Any]:
+        """The event under its item's own id, after the end of a thought that it interrupts."""
+        match event.type:
+            case "response.created":
+                self._ids.clear()
+                self.responding = True
+                yield event
+            case "response.completed":
+                yield from self._end_of_thought()
+                self.responding = False
+                yield event
+            case "response.output_item.added":
+                yield from self._end_of_thought()
+                self._ids[event.item.type, event.output_index] = self._new_id()
+                yield self._with_item_id(event)
+            case "response.output_item.done":
+                yield self._with_item_id(event)
+            case str() if hasattr(event, "item_id"):
+                # An event that is no part of the protocol may have no place in the output.
+                key = item_type(event.type), getattr(event, "output_index", None)
+                own = {"item_id": self._ids.get(key, event.item_id)}
+                changed = self._repaired_texts(event) | annotation_of(event)
+                named = event.model_copy(update=own | changed)
+                if isinstance(named, ResponseReasoningSummaryTextDeltaEvent):
+                    yield from self._grown_thought(named)
+                    return
+                if isinstance(named, ResponseReasoningSummaryTextDoneEvent):
+                    self._thought = None
+                yield named
+            case _:
+                yield event
+
+    def _with_item_id(self, event: Any) -> Any:
+        changed: dict[str, Any] = {
+            "id": self._ids.get((event.item.type, event.output_index), event.item.id)
+        }
+        if event.item.type == "message":
+            changed["content"] = [repaired_part(part) for part in event.item.content]
+        return event.model_copy(update={"item": event.item.model_copy(update=changed)})
+
+    def _repaired_texts(self, event: Any) -> dict[str, Any]:
+        """The event's texts without half a character, which waits for its other half."""
+        fields, changed = vars(event), dict[str, Any]()
+        if isinstance(delta := fields.get("delta"), str):
+            delta, self._half = split_half(self._half + delta)
+            changed["delta"] = repair_surrogates(delta)
+        if isinstance(text := fields.get("text"), str):
+            changed["text"] = repair_surrogates(text)
+        return changed
+
+    def _grown_thought(
+        self, event: ResponseReasoningSummaryTextDeltaEvent
+    ) -> Iterator[ResponseReasoningSummaryTextDeltaEvent]:
+        """What the thought has grown by since it was last sent, unless that was just now."""
+        said = self._thought.text if self._thought else ""
+        self._sent = self._sent if said else 0
+        text = said + event.delta
+        self._thought = ResponseReasoningSummaryTextDoneEvent(
+            type="response.reasoning_summary_text.done",
+            item_id=event.item_id,
+            output_index=event.output_index,
+            summary_index=event.summary_index,
+            sequence_number=event.sequence_number,
+            text=text,
+        )
+        if (now := time.monotonic()) >= self._send_at:
+            self._send_at = now + THOUGHT_SECONDS
+            grown, self._sent = text[self._sent :], len(text)
+            yield event.model_copy(update={"delta": grown})
+
+    def _end_of_thought(self) -> Iterator[Any]:
+        # Chat-completions models never say that a thought's text is done, and ChatKit takes up
+        # each thought of a turn but the first only when it is.
+        if self._thought is not None:
+            yield self._thought
+            self._thought = None
+
+
+def repaired_part(part: Any) -> Any:
+    """A copy of a message's part, a text or a refusal, without half a character."""
+    name = "text" if part.type == "output_text" else "refusal"
+    return part.model_copy(update={name: repair_surrogates(getattr(part, name))})
+
+
+def annotation_of(event: Any) -> dict[str, Any]:
+    """The event's annotation, such as the source of a web search, as ChatKit takes it.
+
+    The OpenAI client has a class for it in an event and another one in a message, and ChatKit
+    takes only the latter, or a dict: https://github.com/openai/chatkit-python/pull/99
+    """
+    annotation = vars(event).get("annotation")
+    return {"annotation": annotation.model_dump()} if isinstance(annotation, BaseModel) else {}
+
+
+def item_type(event_type: str) -> str:
+    """The type of the item that a Responses event with an item_id belongs to."""
+    if event_type.startswith("response.reasoning"):
+        return "reasoning"
+    if event_type.startswith("response.function_call"):
+        return "function_call"
+    return "message"
+
+
+def split_half(text: str) -> tuple[str, str]:
+    """The text, and the first half of a pair that it ends with, whose second half may follow."""
+    if text and "\ud800" <= text[-1] <= "\udbff":
+        return text[:-1], text[-1]
+    return text, ""

@@ -1,0 +1,106 @@
+"""What app/resources.py opens: once, in the background, and closed again at the end."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from core.errors import Refused
+
+log = logging.getLogger("app")
+
+WAIT_SECONDS = 10.0
+"""How long a request waits for resources that are still being opened."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds between two tries to open what could not be opened; each pause is twice the last."""
+
+Opener = Callable[[], AbstractAsyncContextManager[Any]]
+
+
+class NotReady(Exception):
+    """Raised in app/resources.py: /ready shows its text, so it must hold no secret."""
+
+
+@asynccontextmanager
+async def nothing() -> AsyncIterator[None]:
+    """The resources of a project that has none."""
+    yield None
+
+
+class Resources:
+    """Opens an async context manager in a task of its own, which also closes it.
+
+    One task, because what MCP's clients open has to be closed by the task that opened it. What
+    cannot be opened is tried again; meanwhile the server answers /health, and says on /ready what
+    failed.
+    """
+
+    def __init__(self, opener: Opener = nothing) -> None:
+        self._opener = opener
+        self._task: asyncio.Task[None] | None = None
+        # Set once `value` holds what was opened.
+        self._opened = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._failure: str | None = None
+        self._value: Any = None
+
+    def start(self) -> None:
+        """Begin to open. Needs a running event loop; does nothing the second time."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._keep_open())
+
+    async def close(self) -> None:
+        """Close what was opened, and wait for it."""
+        self._closing.set()
+        if self._task is not None:
+            if not self._opened.is_set():
+                self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def get(self) -> Any:
+        """What was opened. Raises Refused with 503 if that takes longer than WAIT_SECONDS."""
+        if not self._opened.is_set():
+            self.start()
+            waiting = WAIT_SECONDS if self._failure is None else 0
+            try:
+                await asyncio.wait_for(self._opened.wait(), waiting)
+            except asyncio.TimeoutError:
+                raise Refused(
+                    "Something that this server needs cannot be reached now. Its log and /ready "
+                    "say what. Try again in a moment.",
+                    503,
+                    **{"Retry-After": "5"},
+                ) from None
+        return self._value
+
+    def not_ready(self) -> str | None:
+        """What could not be opened, or None."""
+        if self._opened.is_set():
+            return None
+        return f"resources: {self._failure or 'still opening'}"
+
+    async def _keep_open(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                async with self._opener() as value:
+                    self._value = value
+                    self._failure = None
+                    self._opened.set()
+                    await self._closing.wait()
+                return
+            except Exception as error:
+                if self._opened.is_set():
+                    log.exception("app/resources.py failed as it closed")
+                    return
+                # The log has it all; /ready is for everyone, and an error's words may be secret.
+                known = isinstance(error, NotReady)
+                self._failure = str(error) if known else f"{type(error).__name__} while opening"
+                log.error(
+                    "app/resources.py could not open, and tries again in %.0f s",
+                    pause,
+                    exc_info=error,
+                )
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)

@@ -1,0 +1,193 @@
+"""A run of the agent as ChatKit events: own ids, Stop, silence, kept partial answers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from agents import (
+    InputGuardrailTripwireTriggered,
+    OutputGuardrailTripwireTriggered,
+    RunResultStreaming,
+)
+from chatkit.agents import AgentContext, ResponseStreamConverter
+from chatkit.types import (
+    AssistantMessageContent,
+    AssistantMessageContentPartTextDelta,
+    AssistantMessageItem,
+    ClientToolCallItem,
+    HiddenContextItem,
+    NoticeEvent,
+    SDKHiddenContextItem,
+    ThreadItem,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
+    ThreadItemReplacedEvent,
+    ThreadItemUpdatedEvent,
+    ThreadStreamEvent,
+    WorkflowItem,
+)
+
+from core.context import RequestContext
+from core.models.whole_answers import CutShort
+from core.turns.failures import CUT, EMPTY, SILENT, failed, failed_run
+from core.turns.watched_run import WatchedRun, chatkit_events, in_order
+
+STOPPED = "The user stopped the answer above. Do not continue it unless asked to."
+GUARDRAILS = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered)
+
+
+async def stream_run(
+    run: RunResultStreaming,
+    context: AgentContext[RequestContext],
+    *,
+    converter: ResponseStreamConverter,
+    stop: asyncio.Event,
+    silence: float,
+    api_key: str | None,
+) -> AsyncIterator[ThreadStreamEvent]:
+    """The events of a run, in which every item that is begun is also ended.
+
+    When `stop` is set or the run fails, what was said is kept. A model that says nothing for
+    `silence` seconds is given up. An answer that the provider has cut for a reason, such as the
+    model's length limit, ends with a notice. Raises CustomStreamError, with a sentence for the
+    chat, for a run that failed.
+    """
+    watched = WatchedRun(run, context, stop, silence)
+    request = context.request_context
+    items = RunItems()
+    events = in_order(chatkit_events(watched, context, converter))
+    try:
+        async for event in events:
+            yield items.follow(event)
+        answered = bool(items.shown)
+        if isinstance(watched.error, GUARDRAILS):
+            ending = items.take_back()
+        else:
+            ending = items.end(goes_on=context.workflow_item)
+        for event in ending:
+            yield event
+        error = watched.error
+        if answered and isinstance(error, CutShort) and error.reason in CUT:
+            yield NoticeEvent(level="warning", message=CUT[error.reason])
+        elif error is not None:
+            raise failed_run(error, request, begun=answered, api_key=api_key)
+        elif watched.silent:
+            raise failed(SILENT, request)
+        elif watched.stopped:
+            # Whoever leaves when all has been said has not stopped anything.
+            complete = isinstance(items.last, AssistantMessageItem | ClientToolCallItem)
+            if not (complete and watched.idle):
+                yield ThreadItemDoneEvent(item=stopped_item(context))
+        elif items.only_thoughts:
+            raise failed(EMPTY, request)
+    finally:
+        watched.close()
+        # Read to the end also by a reader who goes before it, because an item cannot be stored,
+        # say: a task of the SDK would wait for ever otherwise.
+        async for _ in events:
+            pass
+
+
+@dataclass
+class RunItems:
+    """The items of one run, as its client has them. `follow` sees every event before the client."""
+
+    open: dict[str, ThreadItem] = field(default_factory=dict)
+    """The items that are begun and not ended, by id.
+
+    "Added" puts one in; "done", "replaced" and "removed" take it out. What is left when the run has
+    ended, however it has, `end` ends: else the client shows what no reload brings back. A message
+    is a copy that gathers its text from the deltas; a workflow gathers its tasks itself.
+    """
+    shown: dict[str, None] = field(default_factory=dict)
+    """The ids of all that the client has got and that is not removed again, in their order."""
+    thoughts: set[str] = field(default_factory=set)
+    """Those of them that are thoughts, which answer nobody."""
+    last: ThreadItem | None = None
+    """What was done last. Hidden items count: a tool has run, whatever becomes of the answer."""
+
+    @property
+    def only_thoughts(self) -> bool:
+        """Whether nothing was shown that answers the user."""
+        return self.thoughts.issuperset(self.shown)
+
+    def follow(self, event: ThreadStreamEvent) -> ThreadStreamEvent:
+        """Note what the event does to its item. The event to send, which may be another one."""
+        match event:
+            case ThreadItemAddedEvent(item=item):
+                is_message = isinstance(item, AssistantMessageItem)
+                self.open[item.id] = item.model_copy(deep=True) if is_message else item
+                self.shown[item.id] = None
+            case ThreadItemUpdatedEvent(update=AssistantMessageContentPartTextDelta() as update):
+                add_text(self.open.get(event.item_id), update)
+            case ThreadItemReplacedEvent(item=item):
+                self.open.pop(item.id, None)
+                self.shown[item.id] = None
+            case ThreadItemDoneEvent(item=AssistantMessageItem() as item) if not text_in(item):
+                # Some providers refuse a history with such a message in it.
+                return self.follow(ThreadItemRemovedEvent(item_id=item.id))
+            case ThreadItemDoneEvent(item=HiddenContextItem() as item):
+                self.last = item
+            case ThreadItemDoneEvent(item=item):
+                self.last = item
+                self.open.pop(item.id, None)
+                self.shown[item.id] = None
+                if is_thought(item):
+                    self.thoughts.add(item.id)
+            case ThreadItemRemovedEvent(item_id=item_id):
+                self.open.pop(item_id, None)
+                self.shown.pop(item_id, None)
+            case _:
+                pass
+        return event
+
+    def end(self, goes_on: WorkflowItem | None) -> Iterator[ThreadStreamEvent]:
+        """End what is open: a message with the text that came, a workflow with its tasks.
+
+        Whatever else is open is removed. The workflow that `goes_on` is for the next turn to end.
+        """
+        for item in list(self.open.values()):
+            match item:
+                case AssistantMessageItem() if text_in(item):
+                    yield ThreadItemDoneEvent(item=item)
+                case WorkflowItem() if item is goes_on:
+                    pass
+                case WorkflowItem():
+                    yield ThreadItemDoneEvent(item=item)
+                case _:
+                    yield self.follow(ThreadItemRemovedEvent(item_id=item.id))
+
+    def take_back(self) -> Iterator[ThreadStreamEvent]:
+        """Remove all that the client has got."""
+        for item_id in list(self.shown):
+            yield self.follow(ThreadItemRemovedEvent(item_id=item_id))
+
+
+def add_text(item: ThreadItem | None, update: AssistantMessageContentPartTextDelta) -> None:
+    """Append a delta to the copy of a message that is kept if the message is never done."""
+    if isinstance(item, AssistantMessageItem):
+        while len(item.content) <= update.content_index:
+            item.content.append(AssistantMessageContent(text=""))
+        item.content[update.content_index].text += update.delta
+
+
+def text_in(item: AssistantMessageItem) -> str:
+    """The message's text; nothing if it is blank."""
+    return "".join(part.text for part in item.content).strip()
+
+
+def is_thought(item: ThreadItem) -> bool:
+    """Whether the item is none that answers the user."""
+    return isinstance(item, WorkflowItem) and item.workflow.type == "reasoning"
+
+
+def stopped_item(context: AgentContext[RequestContext]) -> SDKHiddenContextItem:
+    """Tells the model on the next turn why its answer ends where it ends."""
+    return SDKHiddenContextItem(
+        id=context.generate_id("sdk_hidden_context"),
+        thread_id=context.thread.id,
+        created_at=datetime.now(),
+        content=STOPPED,
+    )

@@ -1,0 +1,239 @@
+"""The ChatKitServer: a request is parsed, checked, begun, answered and sent, in this order."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from datetime import datetime
+from typing import Protocol
+
+from chatkit.server import ChatKitServer, NonStreamingResult, StreamingResult
+from chatkit.store import AttachmentStore
+from chatkit.types import (
+    ChatKitReq,
+    FeedbackKind,
+    NonStreamingReq,
+    StreamingReq,
+    ThreadAddUserMessageParams,
+    ThreadCreatedEvent,
+    ThreadItemReplacedEvent,
+    ThreadMetadata,
+    ThreadsAddClientToolOutputReq,
+    ThreadsAddUserMessageReq,
+    ThreadsCreateReq,
+    ThreadsDeleteReq,
+    ThreadsRetryAfterItemReq,
+    ThreadsSyncCustomActionReq,
+    ThreadStreamEvent,
+    ThreadsUpdateReq,
+    is_streaming_req,
+)
+from pydantic import BaseModel
+
+from core.auth.sign_in import SignIn
+from core.context import RequestContext
+from core.errors import Refused
+from core.protocol.checks import check_request, pending_call
+from core.protocol.events import send_events, with_offset
+from core.protocol.requests import parse, thread_id_of
+from core.stores.base import BaseStore
+from core.turns.resources import Resources
+from core.turns.running import Turns
+
+NOT_RUN = "The tool was not run: the user went on without it."
+KEEPS_CLIENT_TOOL_CALL = (ThreadsAddClientToolOutputReq, ThreadsRetryAfterItemReq)
+"""The first answers the call that waits for the client; the second removes it."""
+# What some operations need that ChatKitServer leaves to its subclasses.
+NEEDS = {
+    "attachments.create": "attachment_store",
+    "attachments.delete": "attachment_store",
+    "input.transcribe": "transcribe",
+    "threads.custom_action": "action",
+    "threads.sync_custom_action": "sync_action",
+}
+
+
+class TurnLimit(Protocol):
+    """What bounds the turns of a user."""
+
+    async def start(self) -> None:
+        """Called once, before the first request."""
+
+    async def close(self) -> None:
+        """Called once, after the last request."""
+
+    def turn(self, context: RequestContext) -> AbstractAsyncContextManager[None]:
+        """Entered before a turn begins, left when it has ended. Raises Refused for one too many."""
+
+
+class TurnServer(ChatKitServer[RequestContext]):
+    """A ChatKitServer that checks a whole request before it acts on it.
+
+    One turn at a time runs in each thread; renames and deletions do not get in its way. Subclasses
+    write `respond`.
+    """
+
+    store: BaseStore
+    # Who answers, first messages that show how, and what inference_options.model may be.
+    answered_by = "no model"
+    starters: Sequence[str] = ()
+    models: Sequence[str] = ()
+
+    def __init__(
+        self,
+        store: BaseStore,
+        turns: Turns,
+        *,
+        sign_in: SignIn,
+        limits: Sequence[TurnLimit] = (),
+        resources: Resources | None = None,
+        attachment_store: AttachmentStore[RequestContext] | None = None,
+    ) -> None:
+        super().__init__(store, attachment_store)
+        self.turns = turns
+        self.sign_in = sign_in
+        self.limits = limits
+        self.resources = resources or Resources()
+
+    async def start(self) -> None:
+        """Called once, before the first request."""
+        await self.store.open()
+        self.turns.start()
+        self.resources.start()
+        await self.sign_in.start()
+        for limit in self.limits:
+            await limit.start()
+
+    async def close(self) -> None:
+        """Called once, after the last request: the turns under way keep what was said."""
+        await self.turns.close()
+        for limit in self.limits:
+            await limit.close()
+        await self.sign_in.close()
+        await self.resources.close()
+        await self.store.close()
+
+    async def not_ready(self) -> str | None:
+        """What keeps this server from answering, named by its part, or None. Raises StoreError."""
+        await self.turns.check()
+        await self.store.check()
+        return self.resources.not_ready() or await self.sign_in.not_ready()
+
+    def hint(self) -> str | None:
+        """What the person at the chat should know before the first message, or None."""
+        return None
+
+    # --- The way of a request ---
+
+    async def process(
+        self, request: str | bytes | bytearray, context: RequestContext
+    ) -> StreamingResult | NonStreamingResult:
+        """Answer one request. Raises Refused and NotFoundError, both before a stream begins."""
+        parsed = parse(request)
+        context.store = self.store
+        if (thread_id := thread_id_of(parsed)) is not None:
+            await self.store.load_thread(thread_id, context)
+        if not self.offers(parsed.type):
+            raise Refused(f"This server does not offer {parsed.type}.")
+        if is_streaming_req(parsed) or parsed.type in NEEDS:
+            context.resources = await self.resources.get()
+        if is_streaming_req(parsed):
+            events = await self._begin(parsed, context)
+            return StreamingResult(send_events(events, self.store, context, self._serialize))
+        return NonStreamingResult(await self._answer(parsed, context))
+
+    def offers(self, operation: str) -> bool:
+        """Whether this server has what the operation needs."""
+        if (name := NEEDS.get(operation)) is None:
+            return True
+        left_open = getattr(type(self), name, self) is getattr(ChatKitServer, name, None)
+        return not left_open and getattr(self, name) is not None
+
+    async def check(self, request: ChatKitReq, context: RequestContext) -> None:
+        """Raise Refused or NotFoundError for what cannot be done.
+
+        For a request that changes a thread it is called by the thread's one writer, so that what
+        is true here stays true.
+        """
+        await check_request(request, self.store, context)
+
+    async def admit(self, request: StreamingReq, context: RequestContext) -> None:
+        """Called before a turn begins, within the limits, and before anything is stored.
+
+        Raise Refused to refuse it: a message, a widget's action, the output of a client's tool, or
+        a retry. Here everybody who is signed in may begin one.
+        """
+
+    async def _begin(
+        self, request: StreamingReq, context: RequestContext
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
+        """The events of a turn that may begin: its thread is locked until they have ended."""
+        async with AsyncExitStack() as held:
+            for limit in self.limits:
+                await held.enter_async_context(limit.turn(context))
+            await self.admit(request, context)
+            created: ThreadMetadata | None = None
+            if isinstance(request, ThreadsCreateReq):
+                await self.check(request, context)
+                # Made here, so that nothing is begun that cannot be kept.
+                created = ThreadMetadata(
+                    id=self.store.generate_thread_id(context), created_at=datetime.now()
+                )
+                params = ThreadAddUserMessageParams(
+                    thread_id=created.id, input=request.params.input
+                )
+                request = ThreadsAddUserMessageReq(params=params, metadata=request.metadata)
+            thread_id = request.params.thread_id
+            await held.enter_async_context(self.turns.writing(thread_id, context))
+            if created is None:
+                await self.check(request, context)
+            else:
+                await self.store.save_thread(created, context)
+            return self._turn(request, thread_id, created, held.pop_all(), context)
+
+    async def _turn(
+        self,
+        request: StreamingReq,
+        thread_id: str,
+        created: ThreadMetadata | None,
+        held: AsyncExitStack,
+        context: RequestContext,
+    ) -> AsyncGenerator[ThreadStreamEvent, None]:
+        async with held:
+            if created is not None:
+                yield ThreadCreatedEvent(thread=self._to_thread_response(created))
+            elif not isinstance(request, KEEPS_CLIENT_TOOL_CALL) and (
+                call := await pending_call(self.store, thread_id, context)
+            ):
+                call = call.model_copy(update={"status": "completed", "output": NOT_RUN})
+                await self.store.save_item(thread_id, call, context)
+                yield ThreadItemReplacedEvent(item=call)
+            # ChatKit's own part: it stores what `respond` or `action` yields, and passes it on.
+            async with aclosing(self._process_streaming_impl(request, context)) as events:
+                async for event in events:
+                    yield event
+
+    async def _answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
+        """The answer to a request that is answered at once."""
+        async with AsyncExitStack() as held:
+            match request:
+                case ThreadsUpdateReq(params=params):
+                    changing = self.turns.changing(params.thread_id, context)
+                    await held.enter_async_context(changing)
+                case ThreadsDeleteReq(params=params):
+                    deleting = self.turns.deleting(params.thread_id, context)
+                    await held.enter_async_context(deleting)
+                case ThreadsSyncCustomActionReq(params=params):
+                    writing = self.turns.writing(params.thread_id, context)
+                    await held.enter_async_context(writing)
+            await self.check(request, context)
+            answer = await self._process_non_streaming(request, context)
+            if isinstance(request, ThreadsUpdateReq):
+                self.turns.renamed(request.params.thread_id, request.params.title, context)
+            return answer
+
+    async def add_feedback(
+        self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
+    ) -> None:
+        await self.store.save_feedback(thread_id, item_ids, feedback, context)
+
+    def _serialize(self, obj: BaseModel) -> bytes:
+        return super()._serialize(with_offset(obj))

@@ -1,0 +1,196 @@
+"""A run of the Agents SDK, watched: it ends when the client has left or the model is silent."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+from agents import Agent, RunResultStreaming, StreamEvent
+from agents.items import ToolCallItem, ToolCallOutputItem
+from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent
+from chatkit.agents import AgentContext, ResponseStreamConverter, stream_agent_response
+from chatkit.types import (
+    AssistantMessageItem,
+    HiddenContextItem,
+    ThreadItem,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
+    ThreadStreamEvent,
+)
+from openai.types.responses import ResponseFunctionToolCall
+
+from core.context import RequestContext
+from core.turns.item_converter import tool_call_item_content
+from core.turns.raw_events import RawEvents
+
+ONE_AT_A_TIME = "Not run: the client runs one tool at a time. Call it again if it is still needed."
+
+
+class WatchedRun:
+    """The run's events as ChatKit should see them, ending quietly however the run ends.
+
+    `error` is the exception the run ended with; `silent` says that it was given up, and `stopped`
+    that the client stopped it.
+    """
+
+    def __init__(
+        self,
+        run: RunResultStreaming,
+        context: AgentContext[RequestContext],
+        stop: asyncio.Event,
+        silence: float,
+    ) -> None:
+        self.error: Exception | None = None
+        self.silent = False
+        self.stopped = False
+        self._run = run
+        self._context = context
+        self._stop = stop
+        self._silence = silence
+        self._raw_events = RawEvents(lambda: context.generate_id("message"))
+        self._calls: dict[str, ResponseFunctionToolCall] = {}
+        self._client_calls: list[tuple[ResponseFunctionToolCall, str]] = []
+        self._last_event = asyncio.get_running_loop().time()
+        self._watching = asyncio.create_task(self._watch())
+
+    async def stream_events(self) -> AsyncIterator[StreamEvent]:
+        loop = asyncio.get_running_loop()
+        try:
+            async for event in self._run.stream_events():
+                self._last_event = loop.time()
+                match event:
+                    case RawResponsesStreamEvent():
+                        for data in self._raw_events.translated(event.data):
+                            yield RawResponsesStreamEvent(data=data)
+                    case RunItemStreamEvent():
+                        yield await self._tool_event(event)
+                    case _:
+                        yield event
+        except Exception as error:
+            self.error = error
+        self._watching.cancel()
+        await self._remember_client_calls()
+        if not (workflow := self._context.workflow_item) or self._context.client_tool_call:
+            return
+        # An open workflow would be taken up by the next turn.
+        if workflow.workflow.tasks or workflow.workflow.type == "reasoning":
+            await self._context.end_workflow()
+
+    @property
+    def tools_run(self) -> bool:
+        """Whether the tools are at work that the model has called."""
+        return bool(self._calls) and not self._raw_events.responding
+
+    @property
+    def idle(self) -> bool:
+        """Whether neither the model nor a tool is at work."""
+        return not self._calls and not self._raw_events.responding
+
+    def close(self) -> None:
+        """Stop the run, wherever it is, and the watch over it."""
+        self._watching.cancel()
+        self._run.cancel()
+
+    async def _watch(self) -> None:
+        """Cancel the run when the client has left, or the model is silent for too long."""
+        loop = asyncio.get_running_loop()
+        while True:
+            left = self._last_event + self._silence - loop.time()
+            if left <= 0 and not self.tools_run:
+                self.silent = True
+                break
+            try:
+                await asyncio.wait_for(self._stop.wait(), max(left, 0.2))
+                self.stopped = True
+                break
+            except asyncio.TimeoutError:
+                continue
+        self._run.cancel()
+
+    async def _tool_event(self, event: RunItemStreamEvent) -> RunItemStreamEvent:
+        """Remember a server tool's call and output in the thread, where no item would hold them."""
+        match event.item:
+            case ToolCallItem(raw_item=ResponseFunctionToolCall() as call):
+                own = self._context.generate_id("tool_call")
+                self._calls[call.call_id] = call
+                item = ToolCallItem(
+                    agent=event.item.agent, raw_item=call.model_copy(update={"id": own})
+                )
+                return RunItemStreamEvent(name=event.name, item=item)
+            case ToolCallOutputItem() as output:
+                called = self._calls.pop(str(output.call_id), None)
+                if called is not None and is_client_tool(output.agent, called.name):
+                    self._client_calls.append((called, str(output.output)))
+                elif called is not None:
+                    await self._remember(called, str(output.output))
+                return event
+            case _:
+                return event
+
+    async def _remember_client_calls(self) -> None:
+        """Remember the calls that the client is not asked for: those that failed, and all but one.
+
+        A model may call several at once, but ChatKit's context holds the last one only.
+        """
+        calls, asked = self._client_calls, self._context.client_tool_call
+        if asked is not None:
+            of_its_name = [call for call in calls if call[0].name == asked.name]
+            calls = [call for call in calls if call is not (of_its_name or calls)[-1]]
+        for call, output in calls:
+            await self._remember(call, output if asked is None else ONE_AT_A_TIME)
+
+    async def _remember(self, call: ResponseFunctionToolCall, output: str) -> None:
+        item = HiddenContextItem(
+            id=self._context.generate_id("tool_call"),
+            thread_id=self._context.thread.id,
+            created_at=datetime.now(),
+            content=tool_call_item_content(call.name, call.arguments, output),
+        )
+        await self._context.stream(ThreadItemDoneEvent(item=item))
+
+
+async def chatkit_events(
+    run: WatchedRun,
+    context: AgentContext[RequestContext],
+    converter: ResponseStreamConverter,
+) -> AsyncIterator[ThreadStreamEvent]:
+    """The run's events as ChatKit makes them. What ChatKit cannot take is the run's own error."""
+    try:
+        # It looks like a run to ChatKit, and it never raises: an exception would leave a
+        # task behind in _merge_generators
+        # (https://github.com/openai/chatkit-python/blob/main/chatkit/agents.py).
+        async for event in stream_agent_response(context, run, converter=converter):  # type: ignore[arg-type]
+            yield event
+    except Exception as error:
+        run.error = error
+
+
+async def in_order(events: AsyncIterator[ThreadStreamEvent]) -> AsyncIterator[ThreadStreamEvent]:
+    """The events, with what a tool does behind the message of the model that stands before it.
+
+    ChatKit takes them from two queues, and the store has the order in which the items are done.
+    """
+    message: str | None = None
+    behind: list[ThreadStreamEvent] = []
+    async for event in events:
+        item: ThreadItem | None = getattr(event, "item", None)
+        about: str | None = item.id if item else getattr(event, "item_id", None)
+        if isinstance(event, ThreadItemAddedEvent) and isinstance(item, AssistantMessageItem):
+            message = about
+        if message and about != message:
+            behind.append(event)
+            continue
+        yield event
+        if isinstance(event, ThreadItemDoneEvent | ThreadItemRemovedEvent):
+            message = None
+            while behind:
+                yield behind.pop(0)
+    for event in behind:
+        yield event
+
+
+def is_client_tool(agent: Agent[Any], name: str) -> bool:
+    """Whether the agent's run stops at this tool, for the client to go on."""
+    stops = agent.tool_use_behavior
+    return isinstance(stops, dict) and name in stops["stop_at_tool_names"]

@@ -1,0 +1,91 @@
+"""The actions of widgets: each with a handler, and with a model of its payload."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from chatkit.actions import Action
+from chatkit.types import ThreadStreamEvent, WidgetItem
+from pydantic import BaseModel, ValidationError
+
+from core.context import RequestContext
+from core.errors import Refused
+
+PayloadT = TypeVar("PayloadT", bound=BaseModel)
+
+GONE = "This is no longer offered here; it may have been done already. Reload the conversation."
+
+
+@dataclass(frozen=True)
+class StreamingAction(Generic[PayloadT]):
+    """An action that is answered by a stream of events.
+
+    The handler gets the payload, the widget that the action came from, and the request's context:
+    who asks, the store, and what app/resources.py has opened. It may raise Refused.
+    """
+
+    payload: type[PayloadT]
+    handler: Callable[[PayloadT, WidgetItem, RequestContext], AsyncIterator[ThreadStreamEvent]]
+
+
+@dataclass(frozen=True)
+class SyncAction(Generic[PayloadT]):
+    """An action that is answered at once, by its widget as it then stands, which is stored.
+
+    In the widget it has "streaming": false. The handler is like that of a StreamingAction.
+    """
+
+    payload: type[PayloadT]
+    handler: Callable[[PayloadT, WidgetItem, RequestContext], Awaitable[WidgetItem]]
+
+
+Actions = Mapping[str, StreamingAction[Any] | SyncAction[Any]]
+"""The actions that this server takes, by their types."""
+
+
+def check_action(
+    actions: Actions, kind: type[Any], action: Action[str, Any], sender: WidgetItem
+) -> None:
+    """Raise Refused unless `actions` has one of this kind for it, and the widget offers it."""
+    known = actions.get(action.type)
+    if known is None:
+        raise Refused(f"Unknown action {action.type[:100]!r}.")
+    if not isinstance(known, kind):
+        raise Refused(f"params.action.type: {action.type} is not a {kind.__name__}.")
+    # The stored widget is what counts: once it has changed, a second click finds nothing to do.
+    offered = actions_in(sender.widget.model_dump(mode="json"))
+    if not any(matches(offer, action) for offer in offered):
+        raise Refused(GONE, 409)
+    try:
+        known.payload.model_validate(action.payload or {})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Refused(f"{where or 'payload'}: {first['msg']}.") from None
+
+
+def actions_in(component: Any) -> Iterator[dict[str, Any]]:
+    """The actions in a widget's component, as ActionConfigs."""
+    if isinstance(component, list):
+        for child in component:
+            yield from actions_in(child)
+    elif isinstance(component, dict):
+        for name, value in component.items():
+            if isinstance(value, dict) and name.lower().endswith("action"):
+                yield value
+            else:
+                yield from actions_in(value)
+
+
+def matches(offer: Mapping[str, Any], action: Action[str, Any]) -> bool:
+    """Whether the action is this offer; a form's fields may have come to its payload."""
+    return offer.get("type") == action.type and includes(action.payload, offer.get("payload"))
+
+
+def includes(payload: Any, part: Any) -> bool:
+    """Whether the payload has everything that the part has."""
+    if part is None:
+        return True
+    if isinstance(part, dict) and isinstance(payload, dict):
+        return all(name in payload and includes(payload[name], part[name]) for name in part)
+    return bool(payload == part)
