@@ -59,10 +59,12 @@ class Backend:
         env: Mapping[str, str],
         server: Callable[[ModuleType], Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        served: Callable[[ModuleType], Any] | None = None,
     ) -> None:
         """`server` makes another ChatKit server than the project's own, out of its modules.
 
-        `headers` go with every request: who is signed in.
+        `headers` go with every request: who is signed in. `served` makes what is served instead of
+        the project's `app`: another one, say, that has it at a path of its own.
         """
         self.main = load_project(project, env)
         if server is not None:
@@ -72,7 +74,11 @@ class Backend:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self._server = PromptServer(
-            uvicorn.Config(self.main.app, log_config=None, timeout_graceful_shutdown=3)
+            uvicorn.Config(
+                served(self.main) if served else self.main.app,
+                log_config=None,
+                timeout_graceful_shutdown=3,
+            )
         )
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"

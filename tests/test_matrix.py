@@ -72,6 +72,7 @@ ALWAYS = {
     "backend/app/page/official.js",
     "backend/app/page/panel.js",
     "backend/app/page/protocol.js",
+    "backend/app/page/shared.js",
     "backend/app/page/signin.js",
     "backend/app/page/style.css",
     "backend/app/page/threads.js",

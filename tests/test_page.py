@@ -5,14 +5,17 @@ import re
 import shlex
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from fastapi import Request
+from fastapi import FastAPI, Request
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.backend import Backend, message
@@ -22,7 +25,7 @@ from tests.show import DELTAS, show_server
 from tests.standins import Answer, HttpError, StandIn, Text
 
 WORDS = [f"word{number} " for number in range(400)]
-MOST_BYTES = 64_500
+MOST_BYTES = 67_000
 """What may come over the wire, before compression: the page stays a thing that one can read."""
 
 
@@ -870,6 +873,80 @@ def test_the_page_lets_nothing_in_and_stays_small(show: Backend) -> None:
     assert size < MOST_BYTES
     assert show.http.get("/page/../main.py").status_code == 404
     assert show.http.get("/page/%2e%2e/%2e%2e/main.py").status_code == 404
+
+
+def within(app: FastAPI, path: str) -> FastAPI:
+    """Another application, which has this one at `path`."""
+
+    @asynccontextmanager
+    async def lifespan(parent: FastAPI) -> AsyncIterator[None]:
+        # What is mounted is not told of the start by itself.
+        async with app.router.lifespan_context(app):
+            yield
+
+    parent = FastAPI(lifespan=lifespan, openapi_url=None)
+    parent.mount(path, app)
+    return parent
+
+
+def behind(app: Any, path: str) -> Any:
+    """A proxy that takes `path` away and tells nobody."""
+
+    async def proxied(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            bare = scope["path"].removeprefix(path)
+            scope = {**scope, "path": bare, "raw_path": bare.encode()}
+        await app(scope, receive, send)
+
+    return proxied
+
+
+@pytest.mark.parametrize(
+    ("around", "api", "path"),
+    [
+        (within, "/assistant", "/"),
+        (None, "", "/chat"),
+        (within, "/my/assistant", "/chat/of/mine/"),
+        (behind, "/assistant", "/chat"),
+    ],
+)
+def test_the_page_works_wherever_it_is(page: Page, around: Any, api: str, path: str) -> None:
+    def served(main: ModuleType) -> Any:
+        wiring = main.build_app.__globals__
+        wiring["add_chat_page"] = partial(wiring["add_chat_page"], path=path)
+        app = main.build_app(main.settings, main.server)
+        return around(app, api) if around else app
+
+    backend = Backend(
+        render(level=2, provider="local", store="memory"),
+        {},
+        lambda main: show_server(main, lambda: backend.url),
+        served=served,
+    )
+    folder = f"{backend.url}{api}{path.rstrip('/')}/"
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.partition("#")[0]))
+    with backend:
+        # Whoever leaves the slash away is led to the page, and the thread that they named stays.
+        visitor = Visitor(page, folder.rstrip("/")).open("#thr_unknown")
+        expect(page).to_have_url(f"{folder}#thr_unknown")
+        expect(visitor.alert).to_contain_text("no such thread")
+        visitor.button("New chat").click()
+        ask_for_token(page)
+        visitor.write("Show a thought")
+        sign_in(page, TOKEN)
+        expect(visitor.answers).to_have_count(1)
+        page.reload()
+        expect(visitor.answers).to_have_count(1)
+        assert visitor.heard() == ["It depends."]
+        assert backend.http.post(f"{api}/chatkit", json={}).status_code == 400
+        # No other way leads to it, so that the paths around it are free.
+        if path != "/":
+            assert backend.http.get(f"{api}/").status_code == 404
+            assert backend.http.get(f"{api}/page/main.js").status_code == 404
+    assert f"{backend.url}{api}/chatkit" in asked
+    elsewhere = {url for url in asked if not url.startswith(folder)}
+    assert elsewhere <= {f"{backend.url}{api}/chatkit", folder.rstrip("/")}
 
 
 def test_a_project_without_the_page_works(tmp_path: Path) -> None:

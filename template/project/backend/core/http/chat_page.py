@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from core.turns.server import TurnServer
@@ -43,29 +43,42 @@ class PageFiles(StaticFiles):
         return response
 
 
-def add_chat_page(app: FastAPI, name: str, server: TurnServer, own: Path) -> None:
-    """Serve the page at / and what it needs below /page/.
+def add_chat_page(
+    app: FastAPI, name: str, server: TurnServer, own: Path, *, path: str = "/"
+) -> None:
+    """Serve the page at `path`, and what it needs below that.
 
     The files of the folder `own` stand in for the page's of the same name, as handlers.js does.
+    Each address is relative to where the page is: it works wherever `app` itself is mounted.
     """
+    base = path.rstrip("/")
     files = PageFiles(directory=Path(__file__).with_name("page"))
     files.all_directories.insert(0, own)
+    # From the folder of about.json up to the app's own root.
+    chatkit = "../" * (base.count("/") + 1) + "chatkit"
 
-    @app.api_route("/", methods=["GET", "HEAD"])
+    if base:
+        # Without the slash at its end, all that the page asks for would be looked for beside it.
+        @app.api_route(base, methods=["GET", "HEAD"], include_in_schema=False)
+        async def folder() -> Response:
+            return RedirectResponse(f"{base.rpartition('/')[2]}/", headers=HEADERS)
+
+    @app.api_route(f"{base}/", methods=["GET", "HEAD"], include_in_schema=False)
     async def page(request: Request) -> Response:
         return await files.get_response("index.html", request.scope)
 
-    @app.api_route("/official", methods=["GET", "HEAD"])
+    @app.api_route(f"{base}/official", methods=["GET", "HEAD"], include_in_schema=False)
     async def official(request: Request) -> Response:
         return await files.get_response("official.html", request.scope)
 
-    @app.get("/page/about.json")
+    @app.get(f"{base}/page/about.json", include_in_schema=False)
     async def about() -> Response:
-        """What the page cannot know: the project, who answers, and what the server offers."""
+        """What the page cannot know: where the server is, who answers, and what it offers."""
         offers = {"attachments": server.offers("attachments.create"), "models": server.models}
         return JSONResponse(
             {
                 "name": name,
+                "chatkit": chatkit,
                 "model": server.answered_by,
                 "hint": server.hint(),
                 "starters": server.starters,
@@ -74,4 +87,4 @@ def add_chat_page(app: FastAPI, name: str, server: TurnServer, own: Path) -> Non
             headers=HEADERS,
         )
 
-    app.mount("/page", files)
+    app.mount(f"{base}/page", files)

@@ -3,7 +3,8 @@
 import { here } from "./conversation.js";
 import { button, el, find, onSubmit } from "./dom.js";
 import { searchTags } from "./handlers.js";
-import { about, ask } from "./protocol.js";
+import { ask } from "./protocol.js";
+import { about } from "./shared.js";
 import { authorization } from "./signin.js";
 
 const { models, attachments } = about.offers;

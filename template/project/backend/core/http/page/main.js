@@ -4,7 +4,7 @@ import { showComposer, submit } from "./composer.js";
 import { Conversation, here } from "./conversation.js";
 import { button, find } from "./dom.js";
 import { toggle } from "./panel.js";
-import { about } from "./protocol.js";
+import { about } from "./shared.js";
 import { load, mark, put } from "./threads.js";
 
 function changed(conversation) {

@@ -2,14 +2,11 @@
 
 import { headers } from "./handlers.js";
 import { watch } from "./panel.js";
+import { url } from "./shared.js";
 import { authorization, signIn } from "./signin.js";
 
 const LOST = "The connection to the server was lost.";
 const UNREACHED = "The server cannot be reached. Is it running?";
-const url = new URL("chatkit", location.href).href;
-
-/** The project's name, who answers, what the server offers. */
-export const about = await (await fetch("page/about.json")).json();
 
 /** With a sentence for the person at the chat; `lost`: there is no connection. */
 class RequestFailed extends Error {}

@@ -1,8 +1,10 @@
 // The token that a backend with a sign-in asks for, kept in this tab alone.
 
 import { find, onSubmit } from "./dom.js";
+import { url } from "./shared.js";
 
-const KEY = "token";
+// Another page of this origin may keep a token of its own.
+const KEY = `token for ${url}`;
 const form = find("sign-in");
 const [problem, token] = form.querySelectorAll("p, input");
 
