@@ -8,15 +8,17 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 USER_INPUT: dict[str, Any] = {"attachments": [], "inference_options": {}}
 
@@ -181,6 +183,28 @@ class Backend:
             for item in self.items(thread)
             if item["type"] in ("user_message", "assistant_message")
         ]
+
+
+def app_with_page_at(path: str, main: ModuleType) -> FastAPI:
+    """The app that the project would have if its wiring named this path for its chat page."""
+    wiring = main.build_app.__globals__
+    wiring["add_chat_page"] = partial(wiring["add_chat_page"], path=path)
+    app: FastAPI = main.build_app(main.settings, main.server)
+    return app
+
+
+def within(app: FastAPI, path: str) -> FastAPI:
+    """Another application, which has this one at `path`."""
+
+    @asynccontextmanager
+    async def lifespan(parent: FastAPI) -> AsyncIterator[None]:
+        # What is mounted is not told of the start by itself.
+        async with app.router.lifespan_context(app):
+            yield
+
+    parent = FastAPI(lifespan=lifespan, openapi_url=None)
+    parent.mount(path, app)
+    return parent
 
 
 def message(text: str, thread: str | None = None) -> tuple[str, dict[str, Any]]:

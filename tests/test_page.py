@@ -5,9 +5,7 @@ import re
 import shlex
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,17 +13,17 @@ from typing import Any
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from fastapi import FastAPI, Request
+from fastapi import Request
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.backend import Backend, message
+from tests.backend import Backend, app_with_page_at, message, within
 from tests.providers import talking_to
 from tests.render import render, render_into
 from tests.show import DELTAS, show_server
 from tests.standins import Answer, HttpError, StandIn, Text
 
 WORDS = [f"word{number} " for number in range(400)]
-MOST_BYTES = 67_000
+MOST_BYTES = 69_000
 """What may come over the wire, before compression: the page stays a thing that one can read."""
 
 
@@ -875,20 +873,6 @@ def test_the_page_lets_nothing_in_and_stays_small(show: Backend) -> None:
     assert show.http.get("/page/%2e%2e/%2e%2e/main.py").status_code == 404
 
 
-def within(app: FastAPI, path: str) -> FastAPI:
-    """Another application, which has this one at `path`."""
-
-    @asynccontextmanager
-    async def lifespan(parent: FastAPI) -> AsyncIterator[None]:
-        # What is mounted is not told of the start by itself.
-        async with app.router.lifespan_context(app):
-            yield
-
-    parent = FastAPI(lifespan=lifespan, openapi_url=None)
-    parent.mount(path, app)
-    return parent
-
-
 def behind(app: Any, path: str) -> Any:
     """A proxy that takes `path` away and tells nobody."""
 
@@ -912,9 +896,7 @@ def behind(app: Any, path: str) -> Any:
 )
 def test_the_page_works_wherever_it_is(page: Page, around: Any, api: str, path: str) -> None:
     def served(main: ModuleType) -> Any:
-        wiring = main.build_app.__globals__
-        wiring["add_chat_page"] = partial(wiring["add_chat_page"], path=path)
-        app = main.build_app(main.settings, main.server)
+        app = app_with_page_at(path, main)
         return around(app, api) if around else app
 
     backend = Backend(

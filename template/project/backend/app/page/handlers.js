@@ -14,5 +14,9 @@ export const actions = {};
 /** What @… in a message may name: {id, text, data, group?} that fit the query. Null: nothing. */
 export const searchTags = null; // async (query) => [{ id: "ada", text: "Ada Lovelace", data: {} }]
 
+// Three more exports are for OpenAI's component, which does without those that are missing:
+// openTag(tag), called when a tag is clicked; previewTag(tag) gives a widget that shows the tag;
+// componentOptions(options) gives the component's options, changed as you like.
+
 /** Further headers of each request. */
 export const headers = () => ({});

@@ -1,10 +1,10 @@
 // One thread in the page: its items, the turn under way, and what the events of a turn do.
 
 import { button, el } from "./dom.js";
-import { actions, clientTools, effects } from "./handlers.js";
 import { ItemView } from "./items.js";
 import { Markdown } from "./markdown.js";
 import { ask } from "./protocol.js";
+import { runAction, runClientTool, runEffect } from "./shared.js";
 
 const PAGE = 40;
 const RETRY = "threads.retry_after_item";
@@ -48,7 +48,7 @@ export class Conversation {
   async act(itemId, { type, payload, handler, streaming }) {
     if (handler === "client") {
       const { item } = this.views.get(itemId);
-      return this.trying(() => handlerOf(actions, "action", type)(payload, item));
+      return this.trying(() => runAction({ type, payload }, item));
     }
     const params = { item_id: itemId, action: { type, payload } };
     if (streaming !== false) return this.run("threads.custom_action", params);
@@ -59,12 +59,7 @@ export class Conversation {
   }
 
   async runClientTool(item) {
-    let result;
-    try {
-      result = (await handlerOf(clientTools, "client tool", item.name)(item.arguments)) ?? null;
-    } catch (error) {
-      result = { error: error.message };
-    }
+    const result = await runClientTool(item.name, item.arguments);
     const done = () => this.put({ ...item, status: "completed", output: result });
     await this.run("threads.add_client_tool_output", { result }, done);
   }
@@ -113,7 +108,7 @@ export class Conversation {
     if (type === "thread.item.updated") this.views.get(event.item_id)?.update(event.update);
     if (type === "thread.item.removed") this.remove(event.item_id);
     if (type === "progress_update") this.progress.textContent = event.text;
-    if (type === "client_effect") effects[event.name]?.(event.data);
+    if (type === "client_effect") runEffect(event);
     if (type === "notice") {
       this.note([event.title, event.message].filter(Boolean).join(": "), event.level);
     }
@@ -164,9 +159,4 @@ export class Conversation {
       this.fail(error.message);
     }
   }
-}
-
-function handlerOf(handlers, kind, name) {
-  if (Object.hasOwn(handlers, name)) return handlers[name];
-  throw new Error(`page/handlers.js has no ${kind} ${name}.`);
 }

@@ -3,7 +3,7 @@
 import { headers } from "./handlers.js";
 import { watch } from "./panel.js";
 import { url } from "./shared.js";
-import { authorization, signIn } from "./signin.js";
+import { asksForToken, authorization, signIn } from "./signin.js";
 
 const LOST = "The connection to the server was lost.";
 const UNREACHED = "The server cannot be reached. Is it running?";
@@ -45,7 +45,7 @@ async function send(exchange, signal) {
   const problem = await response.json().catch(() => ({}));
   const { detail, request_id: id } = receive(exchange, JSON.stringify(problem));
   const sentence = typeof detail === "string" ? detail : "The server failed.";
-  if (response.status === 401 && /^bearer\b/i.test(response.headers.get("WWW-Authenticate"))) {
+  if (asksForToken(response)) {
     await signIn(sentence, signal);
     return send(exchange, signal);
   }

@@ -21,6 +21,10 @@ export function authorization(address) {
   return kept && own ? { Authorization: `Bearer ${kept}` } : {};
 }
 
+/** Whether this answer to a request wants a token, or another one. */
+export const asksForToken = ({ status, headers }) =>
+  status === 401 && /^bearer\b/i.test(headers.get("WWW-Authenticate"));
+
 /** Shows the form with this sentence, until a token is given. */
 export function signIn(sentence, signal) {
   problem.textContent = sentence;
