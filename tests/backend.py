@@ -8,8 +8,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ USER_INPUT: dict[str, Any] = {"attachments": [], "inference_options": {}}
 
 def load_project(project: Path, env: Mapping[str, str]) -> ModuleType:
     """Import the project's `main` afresh under these settings; other modules stay loaded."""
-    for name in [name for name in sys.modules if name == "main" or name.split(".")[0] == "app"]:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("main", "app", "core")]:
         del sys.modules[name]
     backend = str(project / "backend")
     sys.path.insert(0, backend)
@@ -52,7 +52,61 @@ class PromptServer(uvicorn.Server):
             told = await self.on_tick(0)
 
 
-class Backend:
+class Client:
+    """Talks to a backend as a chat page does, with what its requests bring along."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self.http = http
+
+    def post(self, type: str, **params: Any) -> httpx.Response:
+        return self.http.post("/chatkit", json={"type": type, "params": params})
+
+    def ask(self, type: str, **params: Any) -> Any:
+        """An answer in one piece, decoded."""
+        response = self.post(type, **params)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def say(self, text: str, thread: str | None = None) -> "Turn":
+        """Send a message, in a new thread if none is named, and read the turn to its end."""
+        return Turn.of(list(self.events(*message(text, thread))))
+
+    def turn(self, type: str, **params: Any) -> "Turn":
+        return Turn.of(list(self.events(type, params)))
+
+    def events(self, type: str, params: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]:
+        """The turn's events as they come; to close this is to leave."""
+        with self.stream(type, params) as response:
+            assert response.status_code == 200, response.read()
+            yield from sse(response)
+
+    @contextmanager
+    def stream(self, type: str, params: Mapping[str, Any]) -> Iterator[httpx.Response]:
+        body = {"type": type, "params": params}
+        with self.http.stream("POST", "/chatkit", json=body) as response:
+            yield response
+
+    def items(self, thread: str, **params: Any) -> list[dict[str, Any]]:
+        """The thread's items, oldest first, as a client that reloads sees them."""
+        found: list[dict[str, Any]] = []
+        after: str | None = None
+        while True:
+            page = self.ask("items.list", thread_id=thread, order="asc", after=after, **params)
+            found += page["data"]
+            if not page["has_more"]:
+                return found
+            after = page["after"]
+
+    def texts(self, thread: str) -> list[tuple[str, str]]:
+        """Who said what in the thread, as it is stored."""
+        return [
+            (item["type"].removesuffix("_message"), text_of(item))
+            for item in self.items(thread)
+            if item["type"] in ("user_message", "assistant_message")
+        ]
+
+
+class Backend(Client):
     """A project's app under uvicorn in a thread of its own. Use it as a context manager."""
 
     def __init__(
@@ -84,7 +138,7 @@ class Backend:
         )
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self.http = self.client(headers)
+        super().__init__(self.client(headers))
 
     def client(self, headers: Mapping[str, str] | None = None) -> httpx.Client:
         """Somebody else, who sends these headers."""
@@ -136,54 +190,6 @@ class Backend:
             assert time.monotonic() < deadline, "a turn goes on"
             time.sleep(0.01)
 
-    # -- the protocol ---------------------------------------------------------------------------
-
-    def post(self, type: str, **params: Any) -> httpx.Response:
-        return self.http.post("/chatkit", json={"type": type, "params": params})
-
-    def ask(self, type: str, **params: Any) -> Any:
-        """An answer in one piece, decoded."""
-        response = self.post(type, **params)
-        assert response.status_code == 200, response.text
-        return response.json()
-
-    def say(self, text: str, thread: str | None = None) -> "Turn":
-        """Send a message, in a new thread if none is named, and read the turn to its end."""
-        return Turn.of(list(self.events(*message(text, thread))))
-
-    def turn(self, type: str, **params: Any) -> "Turn":
-        return Turn.of(list(self.events(type, params)))
-
-    def events(self, type: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        with self.stream(type, params) as response:
-            assert response.status_code == 200, response.read()
-            yield from sse(response)
-
-    @contextmanager
-    def stream(self, type: str, params: Mapping[str, Any]) -> Iterator[httpx.Response]:
-        body = {"type": type, "params": params}
-        with self.http.stream("POST", "/chatkit", json=body) as response:
-            yield response
-
-    def items(self, thread: str, **params: Any) -> list[dict[str, Any]]:
-        """The thread's items, oldest first, as a client that reloads sees them."""
-        found: list[dict[str, Any]] = []
-        after: str | None = None
-        while True:
-            page = self.ask("items.list", thread_id=thread, order="asc", after=after, **params)
-            found += page["data"]
-            if not page["has_more"]:
-                return found
-            after = page["after"]
-
-    def texts(self, thread: str) -> list[tuple[str, str]]:
-        """Who said what in the thread, as it is stored."""
-        return [
-            (item["type"].removesuffix("_message"), text_of(item))
-            for item in self.items(thread)
-            if item["type"] in ("user_message", "assistant_message")
-        ]
-
 
 def app_with_page_at(path: str, main: ModuleType) -> FastAPI:
     """The app that the project would have if its wiring named this path for its chat page."""
@@ -195,15 +201,8 @@ def app_with_page_at(path: str, main: ModuleType) -> FastAPI:
 
 def within(app: FastAPI, path: str) -> FastAPI:
     """Another application, which has this one at `path`."""
-
-    @asynccontextmanager
-    async def lifespan(parent: FastAPI) -> AsyncIterator[None]:
-        # What is mounted is not told of the start by itself.
-        async with app.router.lifespan_context(app):
-            yield
-
-    parent = FastAPI(lifespan=lifespan, openapi_url=None)
-    parent.mount(path, app)
+    parent = FastAPI(openapi_url=None)
+    importlib.import_module("core.http.mount").mount(parent, path, app)
     return parent
 
 

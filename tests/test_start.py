@@ -58,19 +58,28 @@ def started(
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < deadline
             try:
-                if httpx.get(f"{url}/health", timeout=5, trust_env=False).status_code == 200:
+                if asked(f"{url}/health") == 200:
                     break
             except httpx.TransportError:
                 time.sleep(0.05)
         yield process, url
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        # Whoever has read its last words has closed it.
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def asked(url: str) -> int:
+    """The status of the answer."""
+    # To load certificates, of which http needs none, takes the start's time again and again.
+    return httpx.get(url, timeout=5, trust_env=False, verify=False).status_code
 
 
 def wait_ready(url: str) -> None:
     deadline = time.monotonic() + 60
-    while httpx.get(f"{url}/ready", timeout=5, trust_env=False).status_code != 200:
+    while asked(f"{url}/ready") != 200:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
