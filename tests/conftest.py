@@ -23,8 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # Begun last, they would keep one process at work when the others have nothing left to do.
 LONG = (
-    *("test_failures", "test_generated", "test_grow", "test_page", "test_postgres"),
-    *("test_protocol", "test_start", "test_update", "test_widgets", "test_workers"),
+    *("test_data_releases", "test_failures", "test_generated", "test_grow", "test_page"),
+    *("test_postgres", "test_protocol", "test_start", "test_update", "test_widgets"),
+    "test_workers",
 )
 
 
@@ -42,8 +43,8 @@ class Together(LoadScopeScheduling):  # type: ignore[misc] # no types
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        # Each of these runs another process.
-        if file in ("tests/test_generated.py", "tests/test_postgres.py"):
+        # Each of these runs other processes.
+        if file in [f"tests/test_{name}.py" for name in ("data_releases", "generated", "postgres")]:
             return nodeid
         # One file, but many projects: together those that import the same.
         if combination := re.search(r"^tests/test_matrix.py::\w+\[level\d-(\w+)", nodeid):
