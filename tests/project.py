@@ -48,15 +48,18 @@ def imports_in(source: str) -> set[str]:
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
-            if node.module == "app":
-                found |= {f"app.{name.name}" for name in node.names}
+            # What is imported from a folder may be a module of it.
+            if re.fullmatch(r"(app|core)(\.[a-z]+)?", node.module):
+                found |= {f"{node.module}.{name.name}" for name in node.names}
     return found
 
 
 def settings_of(project: Path) -> dict[str, str]:
     """Every setting, with its default as Python writes it."""
     found: dict[str, str] = {}
-    files = sorted((project / "backend" / "app").glob("*.py"), key=lambda file: file.name)
+    files = [
+        file for part in ("core", "app") for file in (project / "backend" / part).rglob("*.py")
+    ]
     # The wiring has the last word: it may give a setting another default.
     for file in sorted(files, key=lambda file: file.name == "wiring.py"):
         found |= settings_in(file.read_text(encoding="utf-8"))

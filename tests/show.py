@@ -98,8 +98,8 @@ class Files(AttachmentStore[Any]):
 
 def show_server(main: ModuleType, url: Callable[[], str]) -> Any:
     """A server of this kind for the project that `main` is the main module of."""
+    from core.auth.no_sign_in import NoSignIn
     from core.context import RequestContext
-    from core.stores.locks_memory import ThreadLocks
     from core.turns.server import TurnServer
 
     class ShowServer(TurnServer):
@@ -108,7 +108,8 @@ def show_server(main: ModuleType, url: Callable[[], str]) -> Any:
         models = ("quick", "clever")
 
         def __init__(self) -> None:
-            super().__init__(main.build_server(main.settings).store, ThreadLocks())
+            own = main.build_server(main.settings)
+            super().__init__(own.store, own.turns, sign_in=NoSignIn())
             self.attachment_store = Files(self.store, url)
             self.said: list[UserMessageItem] = []
             self.actions: list[tuple[str, Any]] = []

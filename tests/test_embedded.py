@@ -41,7 +41,8 @@ def modules() -> dict[str, ModuleType]:
         "core.stores.memory",
         "core.context",
     ]
-    names += ["core.stores.locks_memory", "core.turns.agent_server"]
+    names += ["core.stores.locks_memory", "core.turns.agent_server", "core.turns.running"]
+    names += ["core.auth.no_sign_in", "app.agent"]
     sys.path[:0] = folders
     try:
         return {name: import_module(name) for name in [*names, "scripted_model"]}
@@ -469,11 +470,18 @@ class ToyChat:
         self.model = scripted.ScriptedModel(*answers)
         self.store = modules["core.stores.memory"].MemoryStore()
         self.context = modules["core.context"].RequestContext
+        turns = modules["core.turns.running"].Turns(
+            modules["core.stores.locks_memory"].ThreadLocks()
+        )
         self.server = modules["core.turns.toy"].ToyServer(
             self.store,
-            scripted.ScriptedSource(self.model),
-            locks=modules["core.stores.locks_memory"].ThreadLocks(),
-            settings=modules["core.turns.agent_server"].AgentSettings(_env_file=None, history_tokens=1500),
+            turns,
+            agent=modules["app.agent"].agent,
+            model=scripted.ScriptedSource(self.model),
+            sign_in=modules["core.auth.no_sign_in"].NoSignIn(),
+            settings=modules["core.turns.agent_server"].AgentSettings(
+                _env_file=None, history_tokens=1500
+            ),
         )
 
     async def post(self, type: str, **params: Any) -> list[dict[str, Any]]:
@@ -518,15 +526,15 @@ def test_a_new_chat_begins_by_saying_that_a_toy_answers(modules: dict[str, Modul
         await chat.post("threads.retry_after_item", thread_id=thread, item_id=question["id"])
         assert await chat.stored(thread) == [*said, ("assistant_message", "Oh, a lot.")]
         # The model would only repeat it.
-        assert len(chat.model.told) == 3
-        assert notice[1] not in str(chat.model.told)
-        assert chat.model.told[1] == chat.model.told[2]
+        assert len(chat.model.inputs) == 3
+        assert notice[1] not in str(chat.model.inputs)
+        assert chat.model.inputs[1] == chat.model.inputs[2]
 
     asyncio.run(talk())
 
 
 def test_the_toy_is_offered_no_tools(modules: dict[str, ModuleType]) -> None:
     chat = ToyChat(modules)
-    assert modules["core.turns.toy"].AgentServer.__init__.__kwdefaults__["agent"].tools
+    assert modules["app.agent"].agent.tools
     assert chat.server.agent.tools == []
     assert chat.server.agent.instructions

@@ -17,7 +17,7 @@ import pytest
 from tests.render import the_template
 
 with the_template():
-    from app import limits as module
+    from core.auth import limits as module
     from core.auth.limits import Limits
     from core.errors import Refused
 

@@ -26,7 +26,7 @@ def backend() -> Iterator[Path]:
         render_into(project, level=2, provider="local", store="postgres")
         shutil.copytree(INSIDE, project / "backend" / "tests", dirs_exist_ok=True)
         # What a project had before PostgreSQL, whose files are moved.
-        shutil.copy(BACKEND / "app" / "store_sqlite.py", project / "backend" / "app")
+        shutil.copy(BACKEND / "core/stores/sqlite.py", project / "backend/core/stores")
         yield project / "backend"
 
 

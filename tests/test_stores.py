@@ -39,8 +39,8 @@ with the_template():
     )
 
     from core.context import RequestContext
-    from core.settings import ROOT
     from core.errors import StoreError
+    from core.settings import ROOT
     from core.stores.base import BaseStore
     from core.stores.memory import MemoryStore
     from core.stores.postgres import PostgresStore

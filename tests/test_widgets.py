@@ -21,7 +21,7 @@ with warnings.catch_warnings():
     import chatkit.widgets as W
     from chatkit.actions import ActionConfig
 
-SOURCE = TEMPLATE / "project" / "backend" / "app" / "page" / "widgets.js"
+SOURCE = TEMPLATE / "project" / "backend" / "core" / "http" / "page" / "widgets.js"
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAUEBAAAACwAAAAAAQABAAACAkQBADs="
 Given = pydantic.BaseModel | dict[str, Any]
 HARNESS = """async () => {

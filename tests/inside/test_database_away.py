@@ -11,17 +11,21 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Chat, serving, thread_of
+from chat_client import Chat, serving, thread_of
 from database_postgres import execute, upgrade
 from scripted_model import ScriptedModel, ScriptedSource
+from scripted_server import AGENT, scripted_server
+from servers import Everybody
 from test_postgres import Wire, through_a_wire
 
 from core.stores.local_postgres import LocalPostgres
 from core.stores.locks_postgres import ThreadLocks
-from core.turns.server import TurnServer
-from core.turns.agent_server import AgentServer
 from core.stores.postgres import PostgresStore
-from app.wiring import Settings, build_app, open_locks, open_store
+from core.turns.running import Turns
+from core.turns.server import TurnServer
+
+from app.server import Server
+from app.wiring import Settings, build_app, open_store
 
 SENTENCE = "The conversations cannot be reached now. Try again in a moment."
 
@@ -45,14 +49,21 @@ def database(postgres: LocalPostgres) -> dict[str, str]:
     return {"DATABASE_URL": postgres.url, "DATABASE_TIMEOUT": "2"}
 
 
-@pytest.fixture
-def server(settings: Settings) -> TurnServer:
-    return AgentServer(
-        open_store(settings),
-        ScriptedSource(ScriptedModel("The first answer.", "The second answer.")),
-        locks=open_locks(settings),
+def on(settings: Settings, store: PostgresStore, locks: ThreadLocks) -> Server:
+    """A server whose model is never asked."""
+    return Server(
+        store,
+        Turns(locks),
+        agent=AGENT,
+        model=ScriptedSource(ScriptedModel()),
+        sign_in=Everybody(),
         settings=settings,
     )
+
+
+@pytest.fixture
+def server(settings: Settings) -> TurnServer:
+    return scripted_server(settings, ScriptedModel("The first answer.", "The second answer."))
 
 
 def test_a_database_that_was_away_is_used_again_without_a_restart(
@@ -93,17 +104,12 @@ def test_a_database_that_goes_away_before_the_answer_is_stored_is_told(
 ) -> None:
     class Interrupted(ScriptedModel):
         async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-            if not self.told:
+            if not self.inputs:
                 await asyncio.to_thread(postgres.stop)
             async for event in super().stream_response(*args, **kwargs):
                 yield event
 
-    server = AgentServer(
-        open_store(settings),
-        ScriptedSource(Interrupted("Lost.", "Here I am.")),
-        locks=open_locks(settings),
-        settings=settings,
-    )
+    server = scripted_server(settings, Interrupted("Lost.", "Here I am."))
     with serving(build_app(settings, server)) as http:
         chat = Chat(http)
         events = chat.say("Are you there?")
@@ -124,12 +130,7 @@ def test_ready_does_not_wait_long_for_a_silent_database(
 
     async def use(wire: Wire, url: str) -> None:
         locks = ThreadLocks(url, timeout=5)
-        server = AgentServer(
-            PostgresStore(url, timeout=5),
-            ScriptedSource(ScriptedModel()),
-            locks=locks,
-            settings=settings,
-        )
+        server = on(settings, PostgresStore(url, timeout=5), locks)
         await server.start()
         app = httpx.ASGITransport(build_app(settings, server))
         async with httpx.AsyncClient(transport=app, base_url="http://localhost") as http:
@@ -154,12 +155,8 @@ def test_ready_does_not_wait_long_for_a_silent_database(
 
 
 def test_no_thread_is_begun_that_cannot_be_locked(settings: Settings) -> None:
-    server = AgentServer(
-        open_store(settings),
-        ScriptedSource(ScriptedModel()),
-        locks=ThreadLocks("postgresql://nobody@127.0.0.1:9/chat", timeout=2),
-        settings=settings,
-    )
+    locks = ThreadLocks("postgresql://nobody@127.0.0.1:9/chat", timeout=2)
+    server = on(settings, open_store(settings), locks)
     with serving(build_app(settings, server)) as http:
         ready = http.get("/ready")
         assert (ready.status_code, ready.json()["cause"]) == (503, "database: connection refused")

@@ -16,10 +16,9 @@ import pytest
 from test_postgres import Wire, server, server_url, through_a_wire  # noqa: F401
 
 from core.context import RequestContext
+from core.errors import StoreError, ThreadBusy
 from core.stores.local_postgres import LocalPostgres
 from core.stores.locks_postgres import ThreadLocks, lock_key
-from core.errors import StoreError
-from core.errors import ThreadBusy
 from core.turns.running import Turns
 
 BACKEND = Path(__file__).resolve().parents[1]

@@ -26,11 +26,11 @@ from database_postgres import execute, new_database
 from store_samples import ADA, BOB, a_file, a_thread, an_item, every_kind_of_item
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from core.stores import move_from_sqlite
 from core.context import RequestContext
-from core.stores.postgres_connection import address_of
+from core.stores import move_from_sqlite
 from core.stores.base import BaseStore
 from core.stores.postgres import PostgresStore
+from core.stores.postgres_connection import address_of
 from core.stores.sqlite import SQLiteStore
 
 BACKEND = Path(__file__).resolve().parents[1]

@@ -26,12 +26,12 @@ from database_postgres import execute, new_database, upgrade
 from pydantic import SecretStr
 from store_samples import ADA, BOB, a_file, a_thread, all_items, an_item, filled, ids
 
+from core.errors import StoreError
 from core.stores import postgres_schema as schema
-from core.stores.postgres_connection import Connection, database_url, address_of
 from core.stores.local_postgres import LocalPostgres
 from core.stores.locks_postgres import ThreadLocks
-from core.errors import StoreError
 from core.stores.postgres import PostgresStore, storable, usable
+from core.stores.postgres_connection import Connection, address_of, database_url
 
 BACKEND = Path(__file__).resolve().parents[1]
 PASSWORD = "Gr8-p%2Fss~word"
@@ -470,6 +470,8 @@ def test_connections_that_the_server_ends_are_replaced(postgres_url: str) -> Non
 
 
 def test_ready_tells_that_the_database_is_away(server: LocalPostgres, server_url: str) -> None:
+    from core.auth.no_sign_in import NoSignIn
+    from core.turns.running import Turns
     from core.turns.server import TurnServer
 
     class Silent(TurnServer):
@@ -477,7 +479,8 @@ def test_ready_tells_that_the_database_is_away(server: LocalPostgres, server_url
             raise NotImplementedError
 
     async def use() -> None:
-        silent = Silent(PostgresStore(server_url, timeout=1))
+        turns = Turns(ThreadLocks(server_url, timeout=1))
+        silent = Silent(PostgresStore(server_url, timeout=1), turns, sign_in=NoSignIn())
         await silent.start()
         assert await silent.not_ready() is None
         await asyncio.to_thread(server.stop)

@@ -107,7 +107,8 @@ class AgentServer(TurnServer):
         """
         super().__init__(store, turns, **parts)
         self.features = features
-        self.agent = self.equipped(agent)
+        self.agent = agent
+        self.equipped(agent)  # Now, and not at the first message, if they do not fit together.
         self.model = model
         self.answered_by = model.name
         self.settings = settings
@@ -180,8 +181,7 @@ class AgentServer(TurnServer):
             # word, over a rename in another process.
             yield StreamOptionsEvent(stream_options=self.get_stream_options(thread, context))
         try:
-            chosen = await self.agent_for(thread, input_user_message, context)
-            agent = chosen if chosen is self.agent else self.equipped(chosen)
+            agent = await self.agent_for(thread, input_user_message, context)
             source = await self.model_for(thread, input_user_message, context)
         except Refused as error:
             raise CustomStreamError(context.signed(error.sentence), allow_retry=False) from None
@@ -204,7 +204,7 @@ class AgentServer(TurnServer):
         if turn.stop.is_set():
             return
         run = Runner.run_streamed(
-            agent,
+            self.equipped(agent),
             history,
             context=run_context,
             max_turns=self.settings.max_turns,
