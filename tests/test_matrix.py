@@ -203,6 +203,7 @@ BY_STORE = {
     "sqlite": {
         LOCKS_MEMORY,
         "backend/core/stores/sqlite.py",
+        "backend/core/stores/sqlite_file.py",
         "backend/tests/database_sqlite.py",
     },
     "postgres": {

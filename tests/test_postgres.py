@@ -26,7 +26,8 @@ def backend() -> Iterator[Path]:
         render_into(project, level=2, provider="local", store="postgres")
         shutil.copytree(INSIDE, project / "backend" / "tests", dirs_exist_ok=True)
         # What a project had before PostgreSQL, whose files are moved.
-        shutil.copy(BACKEND / "core/stores/sqlite.py", project / "backend/core/stores")
+        for file in ("sqlite.py", "sqlite_file.py"):
+            shutil.copy(BACKEND / "core/stores" / file, project / "backend/core/stores")
         yield project / "backend"
 
 

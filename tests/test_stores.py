@@ -44,7 +44,8 @@ with the_template():
     from core.stores.base import BaseStore
     from core.stores.memory import MemoryStore
     from core.stores.postgres import PostgresStore
-    from core.stores.sqlite import DatabaseUrl, SQLiteStore, _write_ahead, usable
+    from core.stores.sqlite import SQLiteStore
+    from core.stores.sqlite_file import DatabaseUrl, _write_ahead, usable
 
 
 class TestMemory(StoreContract):

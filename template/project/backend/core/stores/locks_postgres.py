@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from hashlib import blake2b
 
 from core.errors import ThreadBusy
-from core.stores.postgres_connection import AWAY, Connection, away, connect
+from core.stores.postgres_connection import AWAY, Connection, DatabaseSettings, away, connect
 
 log = logging.getLogger("app")
 
@@ -28,6 +28,11 @@ KEEP_ALIVE = {
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
+
+
+def open_locks(settings: DatabaseSettings) -> "ThreadLocks":
+    """What lets one message at a time be answered in each thread, among all workers."""
+    return ThreadLocks(settings.database_url.get_secret_value(), timeout=settings.database_timeout)
 
 
 class ThreadLocks:

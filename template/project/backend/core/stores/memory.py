@@ -10,8 +10,14 @@ from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMeta
 from pydantic import TypeAdapter
 
 from core.context import RequestContext
+from core.settings import ServerSettings
 from core.stores import base as store
 from core.stores.base import BaseStore, RecordT, from_json, page_of, page_size, to_json
+
+
+def open_store(settings: ServerSettings) -> "MemoryStore":
+    """The store: it forgets everything when the server stops."""
+    return MemoryStore()
 
 
 class Records(Generic[RecordT]):

@@ -29,6 +29,7 @@ from core.stores.postgres_connection import (
     LOST,
     OTHER_SCHEMA,
     UNUSABLE,
+    DatabaseSettings,
     Pool,
     address_of,
     away,
@@ -40,6 +41,17 @@ THREADS = "threads WHERE owner = $1"
 ATTACHMENTS = "attachments WHERE owner = $1"
 OF_THREAD = "thread = (SELECT seq FROM threads WHERE owner = $1 AND id = $2)"
 ITEMS = f"items WHERE {OF_THREAD}"
+
+
+def open_store(settings: DatabaseSettings) -> "PostgresStore":
+    """The store: the database that DATABASE_URL names. Ends the program if it cannot be used."""
+    return usable(
+        PostgresStore(
+            settings.database_url.get_secret_value(),
+            pool_size=settings.database_pool_size,
+            timeout=settings.database_timeout,
+        )
+    )
 
 
 class PostgresStore(BaseStore):
