@@ -1,0 +1,454 @@
+"""The places for what users add: each example of a project's README, put there word for word."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.backend import Backend, message
+from tests.git import reword
+from tests.postgres import create, execute
+from tests.project import run
+from tests.providers import environment
+from tests.render import render_into
+from tests.standins import Answer, StandIn, Text, ToolCall
+from tests.test_generated import own_tests
+from tests.test_start import bare, failed_start, free_port
+from tests.users import signed_in
+
+MCP_SERVER = """\
+import sys
+from mcp.server.mcpserver import MCPServer
+
+server = MCPServer("weather")
+
+
+@server.tool()
+def forecast(city: str) -> str:
+    '''Tell the weather in a city.'''
+    return f"It rains in {city}."
+
+
+server.run("streamable-http", port=int(sys.argv[1]))
+"""
+
+
+def examples(project: Path) -> list[str]:
+    """The README's code, a block each."""
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    return re.findall(r"^```\w+\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+
+
+def put(project: Path, file: str) -> Path:
+    """Put the README's example of a file in its place."""
+    [example] = (each for each in examples(project) if each.startswith(f"# {file}\n"))
+    (project / file).write_text(example, encoding="utf-8")
+    return project / file
+
+
+@contextmanager
+def mcp_server(folder: Path, port: int) -> Iterator[None]:
+    script = folder / "mcp_server.py"
+    script.write_text(MCP_SERVER, encoding="utf-8")
+    process = subprocess.Popen([sys.executable, script, str(port)], stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def send(backend: Backend, text: str) -> httpx.Response:
+    type, params = message(text)
+    return backend.post(type, **params)
+
+
+@pytest.fixture
+def agent_project(tmp_path: Path) -> Path:
+    return render_into(tmp_path / "myapp", level=2, provider="local", store="sqlite")
+
+
+# --- Resources ---
+
+
+def test_an_mcp_server_of_the_resources_is_waited_for_named_and_used(
+    agent_project: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    port = free_port()
+    reword(put(agent_project, "backend/app/resources.py"), "localhost:9000", f"localhost:{port}")
+    standin.answers(
+        Answer(ToolCall("forecast", {"city": "Kyoto"})), Answer(Text("Take an umbrella."))
+    )
+    with Backend(agent_project, environment("local", standin, tmp_path)) as backend:
+        assert backend.http.get("/health").status_code == 200
+        deadline = time.monotonic() + 15
+        while "while opening" not in (cause := backend.http.get("/ready").json()["cause"]):
+            assert cause == "resources: still opening"
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert cause.startswith("resources: ")
+        refused = send(backend, "Will it rain?")
+        assert refused.status_code == 503
+        assert "/ready" in refused.json()["detail"]
+        assert refused.headers["retry-after"]
+        # What needs none of them goes on.
+        assert backend.ask("threads.list")["data"] == []
+        with mcp_server(tmp_path, port):
+            backend.ready(40)
+            assert backend.say("Will it rain in Kyoto?").text == "Take an umbrella."
+    assert "It rains in Kyoto." in str(standin.requests[1].body)
+
+
+def test_what_was_opened_is_closed_at_the_end_by_the_task_that_opened_it(
+    agent_project: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    (agent_project / "backend/app/resources.py").write_text(
+        "import asyncio\n"
+        "from contextlib import asynccontextmanager\n\n"
+        "tasks = []\n\n\n"
+        "@asynccontextmanager\n"
+        "async def open_resources():\n"
+        "    tasks.append(asyncio.current_task())\n"
+        "    yield 'opened'\n"
+        "    tasks.append(asyncio.current_task())\n",
+        encoding="utf-8",
+    )
+    with Backend(agent_project, environment("local", standin, tmp_path)) as backend:
+        backend.ready()
+        tasks = sys.modules["app.resources"].tasks
+        assert len(tasks) == 1
+    assert tasks[0] is tasks[1]
+
+
+# --- Routes ---
+
+
+@pytest.fixture
+def routes(tmp_path: Path) -> Path:
+    project = render_into(
+        tmp_path / "myapp", level=3, provider="local", store="sqlite", auth="session"
+    )
+    put(project, "backend/app/api.py")
+    return project
+
+
+def test_a_route_knows_who_asks_and_refuses_other_sites(
+    routes: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    with signed_in("session") as users:
+        env = environment("local", standin, tmp_path) | users.env | {"DEBUG": "true"}
+        ada = users.headers("ada")
+        with Backend(routes, env) as backend:
+            backend.ready()
+            http = backend.http
+            assert http.get("/api/me", headers=ada).json() == {"user": "ada"}
+            nobody = http.get("/api/me")
+            assert nobody.status_code == 401
+            assert nobody.json()["detail"] == "Sign in to use this chat."
+            # A page of another site makes the browser send the cookies, and is refused.
+            for site in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+                headers = {"Cookie": ada["Cookie"], **site}
+                assert http.request("DELETE", "/api/threads", headers=headers).status_code == 403
+            # FastAPI's own, as its users expect it: a detail that is no sentence, too.
+            none = http.delete("/api/threads", headers=ada)
+            assert (none.status_code, none.json()) == (
+                404,
+                {"detail": {"code": "nothing", "message": "There is nothing to forget."}},
+            )
+            assert none.headers["x-request-id"]
+            standin.answers(Answer(Text("Hello.")))
+            http.headers.update(ada)
+            backend.say("Hello")
+            assert http.delete("/api/threads").json() == {"deleted": 1}
+            # Pages of an allowed origin may use each method that there is a route for.
+            asked = {"Access-Control-Request-Method": "DELETE", "Origin": ada["Origin"]}
+            allowed = http.options("/api/threads", headers=asked)
+            assert "DELETE" in allowed.headers["access-control-allow-methods"]
+            assert "PATCH" not in allowed.headers["access-control-allow-methods"]
+            docs = http.get("/docs")
+            assert docs.status_code == 200
+            assert "cdn.jsdelivr.net" in docs.headers["content-security-policy"]
+            assert set(http.get("/openapi.json").json()["paths"]) == {"/api/me", "/api/threads"}
+
+
+def test_without_debug_nobody_is_shown_the_routes(
+    routes: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    with signed_in("session") as users:
+        env = environment("local", standin, tmp_path) | users.env
+        with Backend(routes, env) as backend:
+            for path in ("/docs", "/openapi.json", "/redoc"):
+                assert backend.http.get(path).status_code == 404
+
+
+def test_a_route_that_costs_something_counts_as_a_message(
+    routes: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    api = routes / "backend/app/api.py"
+    reword(api, "core.http.user import User", "core.http.limited_user import LimitedUser as User")
+    with signed_in("session") as users:
+        env = environment("local", standin, tmp_path) | users.env | {"RATE_LIMIT": "1/minute"}
+        with Backend(routes, env, headers=users.headers("ada")) as backend:
+            assert backend.http.get("/api/me").status_code == 200
+            refused = backend.http.get("/api/me")
+            assert (refused.status_code, bool(refused.headers["retry-after"])) == (429, True)
+
+
+def test_a_handler_of_the_start_runs(agent_project: Path, standin: StandIn, tmp_path: Path) -> None:
+    api = agent_project / "backend/app/api.py"
+    api.write_text(
+        api.read_text(encoding="utf-8").replace(
+            "    app.include_router(router)\n",
+            "    app.include_router(router)\n"
+            "    app.router.on_startup.append(lambda: setattr(app.state, 'mine', 'started'))\n",
+        ),
+        encoding="utf-8",
+    )
+    with Backend(agent_project, environment("local", standin, tmp_path)) as backend:
+        assert backend.main.app.state.mine == "started"
+
+
+# --- A front end ---
+
+
+def test_a_front_end_of_one_s_own_has_its_own_policy(
+    routes: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    [line] = (each for each in examples(routes) if "FrontEnd(" in each)
+    api = routes / "backend/app/api.py"
+    reword(api, "    app.include_router(router)\n", f"    app.include_router(router)\n{line}")
+    reword(api, "router =", "from core.http.front_end import FrontEnd\n\nrouter =", count=1)
+    with signed_in("session") as users:
+        env = environment("local", standin, tmp_path) | users.env | {"DEBUG": "true"}
+        assert "Build the front end first." in failed_start(routes, env)
+        built = routes / "web" / "dist"
+        built.mkdir(parents=True)
+        (built / "index.html").write_text("<h1>Mine</h1>", encoding="utf-8")
+        (built / "app.js").write_text("mine()", encoding="utf-8")
+        said = failed_start(routes, env)
+        assert "GET / is served by core/ already." in said
+        assert 'path="/chat"' in said
+        page = "add_chat_page(app, PROJECT, server, PAGE"
+        reword(routes / "backend/app/wiring.py", page, f'{page}, path="/chat"')
+        with Backend(routes, env, headers=users.headers("ada")) as backend:
+            http = backend.http
+            for path, text in (("/", "Mine"), ("/orders/7", "Mine"), ("/app.js", "mine()")):
+                shown = http.get(path)
+                assert text in shown.text, path
+                assert shown.headers["content-security-policy"] == "default-src 'self'"
+            assert http.get("/missing.js").status_code == 404
+            assert "page/main.js" in http.get("/chat/").text
+            assert http.get("/api/me").json() == {"user": "ada"}
+            assert http.get("/health").json() == {"status": "ok"}
+            assert http.get("/api/none").status_code == 200  # The front end's own to show.
+
+
+def test_a_route_that_would_never_be_reached_ends_the_start(
+    agent_project: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    api = agent_project / "backend/app/api.py"
+    route = '\n\n@router.get("/health")\nasync def mine() -> str:\n    return "mine"\n'
+    reword(api, "router = APIRouter()\n", f"router = APIRouter()\n{route}")
+    said = failed_start(agent_project, environment("local", standin, tmp_path))
+    assert said == "Cannot start: app/api.py: GET /health is served by core/ already.\n"
+
+
+# --- Decisions ---
+
+
+def test_a_server_of_one_s_own_decides_who_is_answered_and_by_whom(
+    standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = render_into(tmp_path / "myapp", level=3, provider="local", store="sqlite")
+    put(project, "backend/app/server.py")
+    standin.answers(Answer(Text("By day.")), Answer(Text("By night.")))
+    with signed_in("jwt") as users:
+        env = environment("local", standin, tmp_path) | users.env | {"TITLES": "false"}
+        with Backend(project, env, headers=users.headers("ada")) as backend:
+            backend.ready()
+            for hour in (12, 23):
+                clock = type("clock", (), {"now": lambda hour=hour: datetime(2026, 1, 1, hour)})
+                monkeypatch.setattr(sys.modules["app.server"], "datetime", clock)
+                backend.say("Hello")
+            backend.http.headers.update(users.headers("mallory"))
+            refused = send(backend, "Hello")
+            assert refused.status_code == 403
+            assert refused.json()["detail"].startswith("This account is closed.")
+            assert backend.ask("threads.list")["data"] == []
+    day, night = (str(request.body) for request in standin.requests)
+    assert "helpful assistant" in day
+    assert "somebody will answer in the morning" in night
+
+
+# --- Tables ---
+
+
+def test_tables_of_one_s_own_and_a_later_release_s_do_not_meet(tmp_path: Path) -> None:
+    project = render_into(tmp_path / "myapp", level=2, provider="local", store="postgres")
+    backend = project / "backend"
+    [commands] = (each for each in examples(project) if "--branch-label app" in each)
+    url = create("template0")
+    env = bare({"DATABASE_URL": url})
+
+    def shell(commands: str) -> str:
+        program = f"{Path(sys.executable).parent}/alembic"
+        done = subprocess.run(
+            commands.replace("alembic ", f"{program} "),
+            shell=True,
+            cwd=backend,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout + done.stderr if done.returncode == 0 else f"failed: {done.stderr}"
+
+    assert "failed" not in shell("alembic upgrade heads")
+    assert "failed" not in shell(commands)
+    [mine] = (backend / "app/migrations").glob("app_0001*.py")
+    reword(mine, 'op.execute("")', 'op.execute("CREATE TABLE notes (id text PRIMARY KEY)")', 1)
+    assert "In backend/, run: alembic upgrade heads" in failed_start(project, {"DATABASE_URL": url})
+    assert "failed" not in shell("alembic upgrade heads")
+    execute(url, "INSERT INTO notes VALUES ('kept')")
+
+    # A later release has a revision of its own.
+    later = backend / "migrations/versions/0002_later.py"
+    later.write_text(
+        '"""Later."""\n\nfrom alembic import op\n\nrevision = "0002"\ndown_revision = "0001"\n\n\n'
+        "def upgrade() -> None:\n"
+        '    op.execute("ALTER TABLE threads ADD COLUMN later text")\n',
+        encoding="utf-8",
+    )
+    assert "In backend/, run: alembic upgrade heads" in failed_start(project, {"DATABASE_URL": url})
+    assert "failed" not in shell("alembic upgrade heads")
+    execute(url, "SELECT later FROM threads")
+    # And the next one of one's own finds its branch.
+    next_one = 'alembic revision --head app@head --rev-id app_0002 -m "more"'
+    assert "failed" not in shell(next_one)
+    assert "failed" not in shell("alembic upgrade heads")
+    with Backend(project, {"DATABASE_URL": url, "MODEL_BASE_URL": "http://127.0.0.1:9/v1"}) as up:
+        assert up.ask("threads.list")["data"] == []
+
+
+# --- Inside another application ---
+
+
+def test_mounted_in_another_application_everything_works_below_its_path(
+    agent_project: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    [parent] = (each for each in examples(agent_project) if "mount(app" in each)
+    parent += '\n\n@app.get("/own")\nasync def own() -> str:\n    return "mine"\n'
+    (agent_project / "backend" / "parent.py").write_text(parent, encoding="utf-8")
+    standin.answers(Answer(Text("Hello.")))
+    port = free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "parent:app", "--port", str(port)],
+        cwd=agent_project / "backend",
+        env=bare(environment("local", standin, tmp_path)),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+            deadline = time.monotonic() + 30
+            while True:
+                try:
+                    if http.get("/assistant/ready").status_code == 200:
+                        break
+                except httpx.TransportError:
+                    pass
+                assert time.monotonic() < deadline and server.poll() is None
+                time.sleep(0.1)
+            assert http.get("/own").json() == "mine"
+            assert "page/main.js" in http.get("/assistant/").text
+            type, params = message("Hello")
+            answer = http.post("/assistant/chatkit", json={"type": type, "params": params})
+            assert "Hello." in answer.text
+    finally:
+        server.terminate()
+        assert server.stderr is not None
+        said = server.stderr.read()
+        server.wait(20)
+    assert "Application shutdown complete" in said
+
+
+def test_mounted_without_a_start_it_says_so(
+    agent_project: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    script = (
+        "from fastapi import FastAPI\n"
+        "from fastapi.testclient import TestClient\n"
+        "from main import app\n"
+        "parent = FastAPI()\n"
+        "parent.mount('/assistant', app)\n"
+        "print(TestClient(parent).post('/assistant/chatkit', json={}).text)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=agent_project / "backend",
+        env=bare(environment("local", standin, tmp_path)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "core.http.mount.mount" in done.stdout
+
+
+# --- What goes, and what comes ---
+
+
+def test_without_the_lunch_example_everything_else_is_green(tmp_path: Path) -> None:
+    project = render_into(tmp_path / "myapp", level=3, provider="openai", store="memory")
+    app = project / "backend" / "app"
+    shutil.rmtree(app / "lunch")
+    wiring = (app / "wiring.py").read_text(encoding="utf-8")
+    kept = [line for line in wiring.splitlines(keepends=True) if "lunch" not in line.lower()]
+    assert len(wiring.splitlines()) - len(kept) == 2
+    (app / "wiring.py").write_text("".join(kept), encoding="utf-8")
+    assert "skipped" not in own_tests(project)
+    run([sys.executable, "-m", "ruff", "check", "--no-cache", str(project)])
+
+
+OTHER_AGENT = '''\
+"""An agent with a hand-off, an MCP server, a model of its own, and typed answers."""
+
+from agents import Agent, AgentOutputSchema, ModelSettings
+from agents.mcp import MCPServerStdio
+from pydantic import BaseModel
+
+STARTERS = ()
+
+
+class Verdict(BaseModel):
+    words: str
+
+
+nowhere = MCPServerStdio({"command": "nothing-of-this-name"})
+other = Agent(name="Other", instructions="You take over.", model="gpt-6.1-sol")
+agent = Agent(
+    name="First",
+    instructions="You hand over.",
+    handoffs=[other],
+    mcp_servers=[nowhere],
+    model="somebody-else/of-their-own",
+    model_settings=ModelSettings(temperature=0),
+    output_type=AgentOutputSchema(Verdict),
+)
+'''
+
+
+@pytest.mark.parametrize("level", [2, 3])
+def test_a_project_s_tests_are_green_whatever_agent_stands_in_it(
+    level: int, tmp_path: Path
+) -> None:
+    project = render_into(tmp_path / "myapp", level=level, provider="openai", store="memory")
+    (project / "backend/app/agent.py").write_text(OTHER_AGENT, encoding="utf-8")
+    own_tests(project)
