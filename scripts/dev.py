@@ -105,7 +105,8 @@ def screenshot(args: Sequence[str]) -> int:
 
 def constraints(args: Sequence[str]) -> int:
     """Compile the tested versions anew: template/constraints.in to constraints.txt."""
-    prepare_all()
+    # Nothing more: what the old versions forbid can only be installed after this.
+    prepare("uv", [pinned("uv")])
     header = "# The tested versions, for every set of answers; `copier update` renews them.\n"
     compiled = run_python(
         *("-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.10"),
@@ -263,10 +264,15 @@ def prepare_all(copier: str = "tested") -> None:
 
 def prepare_copier(which: str = "tested") -> None:
     """Install Copier alone, which is enough to render, and quick: the tested, lowest or newest."""
-    required = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
-    tested = next(line for line in required if line.startswith("copier=="))
+    tested = pinned("copier")
     wanted = {"tested": [tested], "lowest": [lowest_copier()], "newest": ["--upgrade", "copier"]}
     prepare("Copier", wanted[which])
+
+
+def pinned(tool: str) -> str:
+    """The tested version of a tool, as a requirement."""
+    required = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
+    return next(line for line in required if line.startswith(f"{tool}=="))
 
 
 def lowest_copier() -> str:

@@ -118,7 +118,7 @@ with StandIn() as standin:
 from litellm.litellm_core_utils.core_helpers import map_finish_reason
 sys.path.insert(0, "template/project/backend")
 from core.models.litellm_models import NOT_WHOLE
-print("reasons", *map(map_finish_reason, [*NOT_WHOLE, "model_context_window_exceeded"]))
+print("reasons", *map(map_finish_reason, NOT_WHOLE))
 
 async def lines():
     response = httpx.Response(200, content="data: one\\u2028two\\n".encode())

@@ -21,7 +21,7 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 NOT_WHOLE = (
     *("FINISH_REASON_UNSPECIFIED", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE"),
     *("MISSING_THOUGHT_SIGNATURE", "TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL"),
-    *("error", "network_error", "pause_turn"),
+    *("error", "network_error"),
 )
 
 
@@ -33,7 +33,7 @@ def mend_finish_reasons() -> None:
     from litellm.litellm_core_utils import core_helpers
 
     reasons: dict[str, Any] = core_helpers._FINISH_REASON_MAP
-    reasons |= dict.fromkeys(NOT_WHOLE, "error") | {"model_context_window_exceeded": "length"}
+    reasons |= dict.fromkeys(NOT_WHOLE, "error")
 
 
 def mend_gemini_finish_reason() -> None:
