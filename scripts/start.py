@@ -26,7 +26,7 @@ def main() -> int:
     run(ROOT, *copy, template, PROJECT)
     run(BACKEND, sys.executable, "-m", "venv", ".venv")
     python = python_of(BACKEND / ".venv")
-    run(BACKEND, python, "-m", "pip", "install", "--quiet", "-r", "requirements.txt")
+    run(BACKEND, python, "-m", "pip", "install", "--quiet", "-r", "requirements-dev.txt")
     run(BACKEND, python, "-m", "pytest", "-q")
     port = free_port(8000)
     step(f"python main.py, on port {port}")

@@ -57,7 +57,7 @@ def environment(versions: str, projects: Sequence[Path], venv: Path) -> Path:
     install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python)]
     for project in projects:
         (project / "backend" / "constraints.txt").write_text("")
-        install += ["--requirements", str(project / "backend" / "requirements.txt")]
+        install += ["--requirements", str(project / "backend" / "requirements-dev.txt")]
     install += ["--resolution", RESOLUTIONS[versions]]
     if subprocess.run(install, check=False).returncode:
         give_up("The packages could not be installed; the lines above say why.")

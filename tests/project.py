@@ -40,6 +40,16 @@ def imports_of(project: Path) -> set[str]:
     return {name for source in sources_of(project) for name in imports_in(source)}
 
 
+def packages_imported(project: Path, *, by_tests: bool) -> set[str]:
+    """The packages that the project's tests import, or those that all the rest does."""
+    return {
+        name.split(".")[0]
+        for path, file in files_of(project).items()
+        if path.endswith(".py") and path.startswith("backend/tests/") == by_tests
+        for name in imports_in(file.read_text(encoding="utf-8"))
+    }
+
+
 @cache
 def imports_in(source: str) -> set[str]:
     found: set[str] = set()

@@ -26,6 +26,7 @@ from tests.project import (
     imports_of,
     lowest_of,
     name_of,
+    packages_imported,
     parsed,
     requirements_in,
     run,
@@ -108,6 +109,7 @@ ALWAYS = {
     "backend/core/turns/server.py",
     "backend/main.py",
     "backend/pyproject.toml",
+    "backend/requirements-dev.txt",
     "backend/requirements.txt",
     "backend/tests/chat_client.py",
     "backend/tests/core/test_http.py",
@@ -344,7 +346,8 @@ def required_by(projects: Iterable[Path]) -> dict[str, Requirement]:
     """What they require, by its lines."""
     found: dict[str, Requirement] = {}
     for project in projects:
-        found |= requirements_in(project / "backend" / "requirements.txt")
+        for file in ("requirements.txt", "requirements-dev.txt"):
+            found |= requirements_in(project / "backend" / file)
     return found
 
 
@@ -506,35 +509,44 @@ def test_the_example_lists_every_setting_with_its_default(project: Path) -> None
             assert "=" not in lines[number - 1].split(" ")[1]
 
 
+def packages_required(project: Path, file: str) -> set[str]:
+    return {one.name for one in requirements_in(project / "backend" / file).values()}
+
+
 @every
 def test_every_requirement_is_used_and_pinned(project: Path) -> None:
-    requirements = (project / "backend" / "requirements.txt").read_text(encoding="utf-8")
-    pinned = (project / "backend" / "constraints.txt").read_text(encoding="utf-8")
-    first, *lines = requirements.splitlines()
-    assert first == "-c constraints.txt"
-    packages = {name_of(line) for line in lines if line and not line.startswith("#")}
-    imported = {name.split(".")[0] for name in imports_of(project)}
-    for package in packages:
-        assert re.search(rf"^{re.escape(package)}==", pinned, re.MULTILINE), package
-        assert IMPORTED_AS.get(package, package) in imported or package in NOT_IMPORTED, package
-    if "zoneinfo" not in imported:
-        assert "tzdata" not in packages
+    backend = project / "backend"
+    pinned = (backend / "constraints.txt").read_text(encoding="utf-8")
+    required = {
+        "requirements.txt": ("-c constraints.txt", packages_imported(project, by_tests=False)),
+        "requirements-dev.txt": ("-r requirements.txt", packages_imported(project, by_tests=True)),
+    }
+    for file, (first, imported) in required.items():
+        assert (backend / file).read_text(encoding="utf-8").startswith(f"{first}\n\n")
+        for package in packages_required(project, file):
+            assert re.search(rf"^{re.escape(package)}==", pinned, re.MULTILINE), package
+            assert IMPORTED_AS.get(package, package) in imported or package in NOT_IMPORTED, package
+    both = [packages_required(project, file) for file in required]
+    assert both[0].isdisjoint(both[1])
+    if "zoneinfo" not in required["requirements.txt"][1]:
+        assert "tzdata" not in both[0]
 
 
 @every
 def test_every_import_is_required(project: Path) -> None:
-    requirements = (project / "backend" / "requirements.txt").read_text(encoding="utf-8")
-    packages = {name_of(line) for line in requirements.splitlines()[1:] if line and line[0] != "#"}
-    own = {
-        "app",
-        "core",
-        "main",
-        *(path.stem for path in (project / "backend/tests").rglob("*.py")),
-    }
-    there = {IMPORTED_AS.get(package, package) for package in packages} | own
-    there |= {name for name, package in COMES_WITH.items() if package in packages}
-    imported = {name.split(".")[0] for name in imports_of(project)}
-    assert imported - there - sys.stdlib_module_names == set()
+    """By requirements.txt, but for what the tests alone import."""
+    required = packages_required(project, "requirements.txt")
+    for by_tests in (False, True):
+        if by_tests:
+            required |= packages_required(project, "requirements-dev.txt")
+        there = {IMPORTED_AS.get(package, package) for package in required}
+        there |= {"app", "core", "main"}
+        there |= {name for name, package in COMES_WITH.items() if package in required}
+        if by_tests:
+            there |= {path.stem for path in (project / "backend" / "tests").rglob("*.py")}
+            there.add("conftest")
+        imported = packages_imported(project, by_tests=by_tests)
+        assert imported - there - sys.stdlib_module_names == set()
 
 
 @every

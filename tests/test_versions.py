@@ -36,7 +36,10 @@ def test_a_project_s_own_tests_are_green_with_the_lowest_versions(tmp_path: Path
     freeze = [sys.executable, "-m", "uv", "pip", "freeze", "--python", str(python)]
     frozen = subprocess.run(freeze, capture_output=True, text=True, check=True).stdout
     installed = dict(line.split("==") for line in frozen.splitlines())
-    for requirement in requirements_in(project / "backend" / "requirements.txt").values():
+    backend = project / "backend"
+    required = requirements_in(backend / "requirements.txt")
+    required |= requirements_in(backend / "requirements-dev.txt")
+    for requirement in required.values():
         assert Version(installed[requirement.name]) == lowest_of(requirement), requirement.name
     assert run_tests(project, python) == 0
 

