@@ -24,8 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
 # Begun last, they would keep one process at work when the others have nothing left to do.
 LONG = (
     *("test_data_releases", "test_failures", "test_generated", "test_grow", "test_page"),
-    *("test_postgres", "test_protocol", "test_start", "test_update", "test_widgets"),
-    "test_workers",
+    *("test_places", "test_postgres", "test_protocol", "test_start", "test_update"),
+    *("test_wheels", "test_widgets", "test_workers"),
 )
 
 

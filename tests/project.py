@@ -45,9 +45,15 @@ def packages_imported(project: Path, *, by_tests: bool) -> set[str]:
     return {
         name.split(".")[0]
         for path, file in files_of(project).items()
-        if path.endswith(".py") and path.startswith("backend/tests/") == by_tests
+        if path.endswith(".py") and is_test(path) == by_tests
         for name in imports_in(file.read_text(encoding="utf-8"))
     }
+
+
+def is_test(path: str) -> bool:
+    """Whether a file is for the tests alone: those of a folder of app/ lie in it."""
+    name = path.rpartition("/")[2]
+    return path.startswith("backend/tests/") or name.startswith(("test_", "conftest"))
 
 
 @cache
