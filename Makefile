@@ -17,7 +17,7 @@ test: ## Run all tests
 matrix: ## Render, check, start and talk to every combination of answers
 	@$(PYTHON) scripts/dev.py matrix
 
-test-all: ## Run all tests on every Python from 3.10 on; ARGS goes to pytest
+test-all: ## Run all tests on every Python from 3.10 to 3.14; ARGS goes to pytest
 	@$(PYTHON) scripts/dev.py test-all $(ARGS)
 
 lint: ## Check style, types and workflows

@@ -47,7 +47,7 @@ def matrix(args: Sequence[str]) -> int:
 
 
 def test_all(args: Sequence[str]) -> int:
-    """Run the tests on every Python from 3.10 on that is on this machine."""
+    """Run the tests on every Python from 3.10 to 3.14 that is on this machine."""
     prepare_all()
     return run_python("-m", "scripts.pythons", *args)
 

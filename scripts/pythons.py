@@ -15,7 +15,7 @@ from pathlib import Path
 
 from scripts.dev import ROOT, give_up
 
-SUPPORTED = ("3.10", "3.11", "3.12", "3.13")
+SUPPORTED = ("3.10", "3.11", "3.12", "3.13", "3.14")
 
 
 def main() -> int:

@@ -47,6 +47,7 @@ def test_the_table_tells_each_version_and_one_failure_fails_all(
         ["3.12", "failed" if failing else "passed"],
         ["3.11", "not"],
         ["3.13", "not"],
+        ["3.14", "not"],
     ]
 
 
