@@ -49,8 +49,9 @@ def refusal(lines: list[str], platform: str, python: str, folder: Path, *options
     file.write_text("\n".join(lines), encoding="utf-8")
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header"]
     command += ["--only-binary", ":all:", "--python-platform", platform, "--python-version", python]
-    # What this machine has installed says nothing of another one.
-    command += ["--constraints", str(CONSTRAINTS), "--no-python-downloads", *options, str(file)]
+    command += ["--constraints", str(CONSTRAINTS), *options, str(file)]
+    # That Python would be for building, which is forbidden.
+    command += ["--no-python-downloads"]
     asked = subprocess.run(command, capture_output=True, text=True, check=False)
     # It breaks lines at 80.
     return " ".join(asked.stderr.split()) if asked.returncode else ""
