@@ -35,7 +35,7 @@ def who(auth: str) -> Callable[[ModuleType], Any]:
         assert spec is not None and spec.loader is not None
         signed_in = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(signed_in)
-        way = importlib.import_module(f"app.auth_{auth}")
+        way = importlib.import_module(f"core.auth.{'tokens' if auth == 'jwt' else 'sessions'}")
         store = importlib.import_module("app.wiring").open_store(main.settings)
         return signed_in.WhoServer(store, getattr(way, f"{auth.capitalize()}Auth")(main.settings))
 

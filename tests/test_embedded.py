@@ -30,7 +30,7 @@ NAME = "embedded/smollm2-135m"
 @pytest.fixture(scope="module")
 def modules() -> dict[str, ModuleType]:
     """The template's own modules, as they lie, whatever project another test has imported."""
-    for name in [name for name in sys.modules if name.split(".")[0] == "app"]:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("app", "core")]:
         del sys.modules[name]
     folders = [str(BACKEND), str(BACKEND / "tests")]
     names = [

@@ -79,13 +79,13 @@ def test_a_level_s_difference_is_shown_file_by_file(text: str) -> None:
     assert "+openai-agents>=" in requirements
     assert " fastapi>=" in requirements
     assert "gone" in diff(text, "level-2", "backend/app/hello.py")
-    assert "new" in diff(text, "level-3", "backend/app/auth_jwt.py")
-    assert "backend/app/context.py" not in re.findall(r"<summary>(\S+)", text)
+    assert "new" in diff(text, "level-3", "backend/core/auth/tokens.py")
+    assert "backend/core/context.py" not in re.findall(r"<summary>(\S+)", text)
 
 
 def test_code_is_shown_as_it_is_written(folder: Path, text: str) -> None:
-    file = folder / "level-3" / "backend" / "app" / "lunch.py"
-    shown = diff(text, "level-3", "backend/app/lunch.py")
+    file = folder / "level-3" / "backend" / "app" / "tools.py"
+    shown = diff(text, "level-3", "backend/app/tools.py")
     for line in file.read_text(encoding="utf-8").splitlines():
         assert f"+{line}\n" in shown + "\n"
 

@@ -856,9 +856,10 @@ def test_the_page_lets_nothing_in_and_stays_small(show: Backend) -> None:
     for path, name in (("/", "index.html"), ("/official", "official.html")):
         headers = show.http.get(path).headers, show.http.get(f"/page/{name}").headers
         assert len({each["content-security-policy"] for each in headers}) == 1
-    folder = render(level=2, provider="local", store="memory") / "backend" / "app" / "page"
+    backend = render(level=2, provider="local", store="memory") / "backend"
+    folders = [backend / "core" / "http" / "page", backend / "app" / "page"]
     size = 0
-    for file in sorted(folder.iterdir()):
+    for file in sorted(file for folder in folders for file in folder.iterdir()):
         served = show.http.get(f"/page/{file.name}")
         assert served.status_code == 200, file.name
         assert served.headers["x-content-type-options"] == "nosniff"
@@ -935,9 +936,8 @@ def test_a_project_without_the_page_works(tmp_path: Path) -> None:
     project = render_into(tmp_path / "myapp", level=1, store="memory")
     app = project / "backend" / "app"
     shutil.rmtree(app / "page")
-    (app / "chat_page.py").unlink()
     lines = (app / "wiring.py").read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if "chat_page" not in line]
+    kept = [line for line in lines if "add_chat_page" not in line]
     assert len(lines) - len(kept) == 2
     (app / "wiring.py").write_text("".join(kept), encoding="utf-8")
     with Backend(project, {}) as backend:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -391,8 +392,7 @@ def test_a_page_of_the_same_name_is_the_same_origin_by_http_and_https_only(
 def test_a_silent_stream_is_kept_open(
     backend: Backend, standin: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns = __import__("core.turns.running", fromlist=["KEEP_ALIVE_SECONDS"])
-    monkeypatch.setattr(turns, "KEEP_ALIVE_SECONDS", 0.1)
+    monkeypatch.setattr(sys.modules["core.http.event_stream"], "KEEP_ALIVE_SECONDS", 0.1)
     standin.answers(Answer(Silence(1), Text("Here.")))
     with backend.stream(*message("Hello")) as response:
         assert response.headers["cache-control"] == "no-cache, no-transform"

@@ -114,7 +114,7 @@ def test_copy_and_update_as_typed_keep_every_edit(
     route = '\n\n@app.get("/mine")\ndef mine() -> str:\n    return "mine"\n\n\nif __name__'
     reword(project / "backend" / "main.py", "\nif __name__", route)
     (app / "mine.py").write_text('"""Mine."""\n', encoding="utf-8")
-    (app / "page" / "official.html").unlink()
+    (project / "backend/tests/app/test_agent.py").unlink()
     commit(project, "My edits")
     edited = contents(project)
 
@@ -130,9 +130,9 @@ def test_copy_and_update_as_typed_keep_every_edit(
     assert b"briefly, in Markdown" in now["backend/app/agent.py"]
     assert b"Our own words." in now["README.md"]
     assert b"## Settings" in now["README.md"]
-    assert "backend/app/page/official.html" not in now
-    assert "backend/app/gone.py" not in now
-    assert set(now) - set(edited) == {"backend/app/chat_page.py"}
+    assert "backend/tests/app/test_agent.py" not in now
+    assert "backend/core/gone.py" not in now
+    assert set(now) - set(edited) == {"backend/core/http/chat_page.py"}
     with signed_in("jwt") as users:
         settings = environment("local", standin, tmp_path) | users.env | {"TITLES": "false"}
         standin.answers(Answer(Text("Hm.")))
@@ -167,7 +167,7 @@ def test_conflicts_are_listed_and_nothing_of_either_side_is_lost(project: Path) 
     reword(project / "README.md", "## Every setting", "## My settings")
     reword(project / ".env.example", "# The address.", "# My address.")
     reword(project / "backend/app/agent.py", "in Markdown", "in verse")
-    reword(project / "backend/main.py", "shutdown=6", "shutdown=7")
+    reword(project / "backend/main.py", "Serve it:", "Serve mine:")
     commit(project, "My edits")
 
     # Copier itself says that all is well.
@@ -222,8 +222,8 @@ def test_a_project_inside_a_larger_repository_is_updated_alone(
 
     assert conflicts(tmp_path) == ["services/my app/README.md"]
     assert (project / "README.md").read_text(encoding="utf-8").startswith("# my app\n")
-    assert not (project / "backend/app/gone.py").exists()
-    assert (project / "backend/app/chat_page.py").exists()
+    assert not (project / "backend/core/gone.py").exists()
+    assert (project / "backend/core/http/chat_page.py").exists()
     assert other.read_text(encoding="utf-8") == "being written\n"
 
 

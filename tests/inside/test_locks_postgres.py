@@ -362,7 +362,7 @@ def test_many_turns_do_not_keep_a_server_with_a_slow_database_from_its_end(
 
         for number in range(50):
             context = RequestContext()
-            turns.answer(answer(f"thr_{number}", context), context)
+            turns.run(answer(f"thr_{number}", context), context)
         for _ in range(50):
             await held.get()
         wire.seconds = 0.2
