@@ -536,5 +536,6 @@ def test_a_new_chat_begins_by_saying_that_a_toy_answers(modules: dict[str, Modul
 def test_the_toy_is_offered_no_tools(modules: dict[str, ModuleType]) -> None:
     chat = ToyChat(modules)
     assert modules["app.agent"].agent.tools
-    assert chat.server.agent.tools == []
-    assert chat.server.agent.instructions
+    asked = chat.server.equipped(chat.server.agent)
+    assert asked.tools == []
+    assert asked.instructions

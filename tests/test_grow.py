@@ -20,7 +20,7 @@ from tests.users import signed_in
 
 AGENT = "backend/app/agent.py"
 # Of the project's own tests those that talk to the agent; the others see what a new project has.
-TALKS = ("tests/test_chat.py", "tests/test_tools.py", "tests/test_merged.py")
+TALKS = ("tests/core/test_chat.py", "tests/core/test_client_tools.py", "tests/core/test_merged.py")
 
 
 @pytest.fixture(scope="module")

@@ -93,6 +93,7 @@ ALWAYS = {
     "backend/core/http/page/widgets.js",
     "backend/core/http/routes.py",
     "backend/core/http/serve.py",
+    "backend/core/moved_names.py",
     "backend/core/protocol/__init__.py",
     "backend/core/protocol/checks.py",
     "backend/core/protocol/events.py",
@@ -241,6 +242,7 @@ OFFERED = {
     "core.http.limited_user",
     "core.http.mount",
     "core.http.user",
+    "core.moved_names",
 }
 
 # What no module imports, and why it is required all the same.

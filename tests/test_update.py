@@ -189,7 +189,7 @@ def test_conflicts_are_listed_and_nothing_of_either_side_is_lost(project: Path) 
     # In a text they are no error: the project's own tests find them.
     git(project, "checkout", "--ours", "backend/main.py")
     tested = run_in(
-        project / "backend", "-m", "pytest", "-q", "--noconftest", "tests/test_merged.py"
+        project / "backend", "-m", "pytest", "-q", "--noconftest", "tests/core/test_merged.py"
     )
     for name in conflicted[:-1]:
         assert f"'{Path(name)}:".replace("\\", "\\\\") in tested

@@ -314,9 +314,9 @@ def test_an_older_database_names_the_command(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shutil.copytree(schema.VERSIONS, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(schema.FOLDERS[0], tmp_path, dirs_exist_ok=True)
     (tmp_path / "0002_more.py").write_text('revision: str = "0002"\ndown_revision = "0001"\n')
-    monkeypatch.setattr(schema, "VERSIONS", tmp_path)
+    monkeypatch.setattr(schema, "FOLDERS", (tmp_path,))
     line = gives_up(postgres_url, capsys)
     assert line.endswith(
         "is at revision 0001, not at revision 0002. In backend/, run: alembic upgrade heads"
@@ -336,7 +336,7 @@ def test_revisions_are_read_as_alembic_reads_them(
         "c": 'revision = "c"\ndown_revision: tuple[str, str] = ("a", "b")\n',
     }.items():
         (versions / f"{name}.py").write_text(text)
-        monkeypatch.setattr(schema, "VERSIONS", versions)
+        monkeypatch.setattr(schema, "FOLDERS", (versions,))
         known, behind = schema._revisions()
         scripts = ScriptDirectory(str(tmp_path))
         assert known == {script.revision for script in scripts.walk_revisions()}

@@ -7,7 +7,7 @@ BACKEND = Path(__file__).resolve().parents[2]
 
 def test_no_conflict_is_left_in_a_file() -> None:
     files = [*BACKEND.parent.glob("*.*"), *BACKEND.glob("*.*")]
-    for folder in ("app", "tests", "migrations"):
+    for folder in ("app", "core", "tests", "migrations"):
         files += (BACKEND / folder).rglob("*.*")
     conflicts = [
         f"{file.relative_to(BACKEND.parent)}:{number}"
