@@ -117,6 +117,7 @@ ALWAYS = {
     "backend/tests/core/test_merged.py",
     "backend/tests/core/test_settings.py",
     "backend/tests/servers.py",
+    "pytest.ini",
 }
 LEVEL_1 = {
     "backend/app/hello.py",

@@ -1,14 +1,16 @@
 """Projects started for real, as their README says: `python main.py`, in a process of their own."""
 
+import ast
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ import httpx
 import pytest
 
 from tests.backend import message, sse
+from tests.git import reword
 from tests.providers import KEY, environment, talking_to
 from tests.render import render, render_into
 from tests.standins import Answer, StandIn, Text
@@ -38,11 +41,16 @@ def bare(env: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def started(
-    project: Path, env: Mapping[str, str], *, uvicorn: bool = False
+    project: Path,
+    env: Mapping[str, str],
+    *,
+    uvicorn: bool = False,
+    arguments: Sequence[str] = (),
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`python main.py`, or `uvicorn main:app`, in the project, as soon as it answers."""
     port = free_port()
     command = ["-m", "uvicorn", "main:app", "--port", str(port)] if uvicorn else ["main.py"]
+    command += arguments
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=project / "backend",
@@ -50,6 +58,8 @@ def started(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # With these it starts other processes, which have to end with it.
+        start_new_session=bool(arguments),
     )
     try:
         url = f"http://127.0.0.1:{port}"
@@ -64,6 +74,8 @@ def started(
                 time.sleep(0.05)
         yield process, url
     finally:
+        if arguments:
+            os.killpg(process.pid, signal.SIGKILL)
         process.kill()
         process.wait()
         # Whoever has read its last words has closed it.
@@ -84,10 +96,10 @@ def wait_ready(url: str) -> None:
         time.sleep(0.05)
 
 
-def failed_start(project: Path, env: Mapping[str, str]) -> str:
+def failed_start(project: Path, env: Mapping[str, str], *arguments: str) -> str:
     """What a start that must fail prints; it exits with code 2."""
     ended = subprocess.run(
-        [sys.executable, "main.py"],
+        [sys.executable, "main.py", *arguments],
         cwd=project / "backend",
         env=bare(env),
         capture_output=True,
@@ -259,3 +271,134 @@ def test_nothing_is_sent_to_other_hosts_and_no_line_is_logged_twice(
     assert output.count("threads.create") <= 1
     assert "Hello" not in output
     assert json.dumps(env["GEMINI_API_KEY"]) not in output
+
+
+# --- What costs a newcomer their evening ---
+
+
+def test_without_the_virtual_environment_one_sentence_says_what_to_do() -> None:
+    backend = render(level=1, store="memory") / "backend"
+    # Python's own modules, and no other.
+    ran = subprocess.run(
+        [sys.executable, "-S", "main.py"], cwd=backend, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (2, "")
+    [line] = ran.stderr.splitlines()
+    assert line.startswith("Cannot start: the package fastapi is not installed for this Python.")
+    assert ". .venv/bin/activate" in line
+
+
+def test_an_old_python_reads_the_sentence_about_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend = render(level=1, store="memory") / "backend"
+    sources = [(backend / name).read_text("utf-8") for name in ("main.py", "core/__init__.py")]
+    for source in sources:
+        ast.parse(source, feature_version=(3, 7))
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2))
+    with pytest.raises(SystemExit) as ended:
+        exec(compile(sources[1], "core/__init__.py", "exec"), {})
+    assert ended.value.code == 2
+    assert "Make the virtual environment with Python 3.10 or newer" in capsys.readouterr().err
+
+
+def test_main_imports_core_first_which_can_tell_what_is_missing() -> None:
+    """Otherwise a package that is not there would end in a traceback."""
+    source = (render(level=2) / "backend" / "main.py").read_text("utf-8")
+    modules = [
+        node.module or "" for node in ast.parse(source).body if isinstance(node, ast.ImportFrom)
+    ]
+    assert modules[0].startswith("core.")
+
+
+def test_a_misspelt_setting_is_told_and_other_lines_reach_the_libraries(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    project = render_into(tmp_path / "myapp", level=2, provider="local", store="memory")
+    lines = ["MODEL_TIMOUT=5", "NO_PROXY=somewhere.example", "local_api_key=mine"]
+    (project / ".env").write_text("\n".join(lines), encoding="utf-8")
+    script = (
+        "import main, os\n"
+        "print(os.environ.get('NO_PROXY'), os.environ.get('LOCAL_API_KEY'))\n"
+        "print(main.settings.local_api_key.get_secret_value())\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=project / "backend",
+        env={name: value for name, value in bare({}).items() if name.upper() != "NO_PROXY"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # The project's own secrets stay out of the environment of what it starts.
+    assert ran.stdout.splitlines() == ["somewhere.example None", "mine"]
+    assert ran.stderr == ".env: MODEL_TIMOUT is no setting. Did you mean MODEL_TIMEOUT?\n"
+
+
+def test_backend_alone_in_a_container_has_its_files_beside_it(tmp_path: Path) -> None:
+    project = render_into(tmp_path / "myapp", level=2, provider="local", store="sqlite")
+    alone = tmp_path / "srv" / "app"
+    shutil.copytree(project / "backend", alone)
+    for folder, root in ((project / "backend", project), (alone, alone)):
+        script = "from core.settings import ROOT; print(ROOT)"
+        ran = subprocess.run(
+            [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True
+        )
+        assert Path(ran.stdout.strip()) == root
+
+
+def test_the_tests_run_from_the_project_s_root_too(tmp_path: Path) -> None:
+    project = render_into(tmp_path / "myapp", level=1, store="memory")
+    kept = {name: value for name, value in os.environ.items() if not re.match("PYTEST|CI$", name)}
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=project,
+        env=kept,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert re.search(r"\d+ passed", ran.stdout)
+
+
+def test_several_workers_listen_where_the_settings_say(standin: StandIn, tmp_path: Path) -> None:
+    project = render(level=2, provider="local", store="sqlite")
+    standin.answers(Answer(Text("Hello.")))
+    env = environment("local", standin, tmp_path)
+    with started(project, env, arguments=("--workers", "2")) as (process, url):
+        wait_ready(url)
+        type, params = message("Hello")
+        answer = httpx.post(f"{url}/chatkit", json={"type": type, "params": params}, timeout=30)
+        assert "Hello." in answer.text
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) in (0, -signal.SIGTERM)
+
+
+def test_several_workers_are_not_started_with_a_wrong_setting() -> None:
+    project = render(level=2, provider="local", store="sqlite")
+    [line] = failed_start(project, {"PORT": "high"}, "--workers", "2").splitlines()
+    assert line.startswith("Cannot start: PORT ")
+
+
+def test_an_edit_is_served_anew_with_reload(tmp_path: Path) -> None:
+    project = render_into(tmp_path / "myapp", level=1, store="memory")
+    with started(project, {}, arguments=("--reload",)) as (_, url):
+        reword(project / "backend" / "app" / "hello.py", "Hello! You wrote", "Moin! You wrote")
+        type, params = message("Hello")
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                answer = httpx.post(f"{url}/chatkit", json={"type": type, "params": params})
+                if "Moin!" in answer.text:
+                    break
+            except httpx.TransportError:
+                pass
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+def test_a_word_that_main_does_not_know_is_refused() -> None:
+    project = render(level=1, store="memory")
+    assert "unrecognized arguments: --relaod" in failed_start(project, {}, "--relaod")
+    assert "--workers must be 1 or more" in failed_start(project, {}, "--workers", "0")
