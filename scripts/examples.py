@@ -41,11 +41,11 @@ def write(folder: Path) -> Path:
 def level(name: str, project: Path, before: Path | None) -> str:
     """A section of the page: how long the project is, its tree, and what the level changes."""
     answers = " ".join(f"--data {question}={answer}" for question, answer in SAMPLES[name].items())
-    modules, lines, own = counted(project / "backend")
+    yours, core = (counted(project / "backend" / part) for part in ("app", "core"))
     return f"""
 <section id="{project.name}">
 <h2>Level {escape(name)}</h2>
-<p><b>{modules}</b> files in app/, <b>{lines}</b> lines, <b>{own}</b> of them yours to edit</p>
+<p><b>{yours}</b> lines in app/ are yours, <b>{core}</b> in core/ the template's</p>
 <p><code>copier copy {escape(answers)} gh:org/chatkit-template myapp</code></p>
 <details><summary>All files</summary>
 {tree(project, project)}

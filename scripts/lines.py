@@ -16,16 +16,15 @@ SAMPLES: dict[str, Answers] = {
     "2 agent, OpenAI, SQLite": {"level": 2, "store": "sqlite", "provider": "openai"},
     "3 production, OpenAI, PostgreSQL": {"level": 3, "store": "postgres", "provider": "openai"},
 }
-YOURS = {"hello.py", "agent.py", "tools.py", "actions.py"}
 
 
 def main() -> int:
     text = README.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    counted = table()
-    print(counted, end="")
-    updated = before + BEGIN + counted + END + after
+    now = table()
+    print(now, end="")
+    updated = before + BEGIN + now + END + after
     if "--check" in sys.argv[1:]:
         return int(updated != text)
     README.write_text(updated, encoding="utf-8", newline="\n")
@@ -33,27 +32,21 @@ def main() -> int:
 
 
 def table() -> str:
-    """The lines of each level, rounded to 50 so that a small change leaves the README alone."""
-    rows = ["| level | files in `app/` | lines | of them yours to edit |", "|---|---|---|---|"]
+    """The lines of each level, rounded, so that a small change leaves the README alone."""
+    rows = ["| level | yours, in `app/` | the template's, in `core/` |", "|---|---|---|"]
     with tempfile.TemporaryDirectory() as scratch:
         projects = [Path(scratch) / str(number) for number in range(len(SAMPLES))]
         render(dict(zip(projects, SAMPLES.values(), strict=True)))
         for project, name in zip(projects, SAMPLES, strict=True):
-            rows.append(row(name, project / "backend"))
+            yours, core = (counted(project / "backend" / part) for part in ("app", "core"))
+            rows.append(f"| {name} | {round(yours, -1)} | {round(core / 50) * 50} |")
     return "\n".join(rows) + "\n"
 
 
-def row(name: str, backend: Path) -> str:
-    files, total, own = counted(backend)
-    return f"| {name} | {files} | {round(total / 50) * 50} | {own} |"
-
-
-def counted(backend: Path) -> tuple[int, int, int]:
-    """The modules in app/, their lines with main.py's, and how many of those are the user's."""
-    modules = [path for path in (backend / "app").glob("*.py") if path.name != "__init__.py"]
-    total = sum(map(lines_of, [backend / "main.py", *modules]))
-    own = sum(lines_of(path) for path in modules if path.name in YOURS)
-    return len(modules), total, own
+def counted(folder: Path) -> int:
+    """The lines of Python in a folder, without its tests."""
+    modules = (path for path in folder.rglob("*.py") if not path.name.startswith("test_"))
+    return sum(map(lines_of, modules))
 
 
 def lines_of(path: Path) -> int:

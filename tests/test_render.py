@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import cache
 from importlib.metadata import distribution
@@ -260,19 +260,29 @@ def test_the_readme_tells_how_long_each_level_is() -> None:
 
 
 def test_the_readme_draws_what_is_rendered() -> None:
-    tree = README[README.index("myapp/\n") :].split("```")[0]
-    drawn: set[str] = set()
+    project = render(level=2, provider="gemini", store="sqlite")
+    drawn = set(drawn_in(README[README.index("myapp/\n") :].split("```")[0]))
+    assert [path for path in drawn if not (project / path).exists()] == []
+    # What is one's own, and the rooms of the rest, are all there.
+    folders = [path for path in (project / "backend" / "core").iterdir() if path.is_dir()]
+    there = {path for path in folders if path.name != "__pycache__"}
+    there |= {path for path in files_of(project).values() if path.parent.name == "app"}
+    missing = {path.relative_to(project).as_posix() for path in there} - {
+        path.rstrip("/") for path in drawn
+    }
+    assert {path for path in missing if not path.startswith("backend/tests/")} == set()
+
+
+def drawn_in(tree: str) -> Iterator[str]:
+    """The paths in a drawn tree, each line of which has two more spaces than its folder's."""
     folders: list[str] = []
     for line in tree.splitlines()[1:]:
-        indent = re.match(r" *", line)
-        assert indent
-        names = line.split("  ")[len(indent[0]) // 2].split(", ")
-        del folders[len(indent[0]) // 2 - 1 :]
-        if names[0].endswith("/"):
-            folders.append(names[0])
-            continue
-        drawn |= {"".join(folders) + name for name in names}
-    assert drawn == set(files_of(render(level=2, provider="gemini", store="sqlite")))
+        depth = (len(line) - len(line.lstrip())) // 2
+        name = line.split()[0]
+        del folders[depth - 1 :]
+        yield "".join(folders) + name
+        if name.endswith("/"):
+            folders.append(name)
 
 
 def test_the_readme_lists_the_questions() -> None:
