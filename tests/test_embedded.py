@@ -34,7 +34,7 @@ def modules() -> dict[str, ModuleType]:
         del sys.modules[name]
     folders = [str(BACKEND), str(BACKEND / "tests")]
     names = [
-        "core.models.whole_answers",
+        "core.models.complete_answers",
         "core.models.embedded_model",
         "core.models.source",
         "core.turns.toy",
@@ -155,7 +155,7 @@ def answer(modules: dict[str, ModuleType], source: Any) -> Asked:
                 data = event.data if event.type == "raw_response_event" else None
                 if data is not None and data.type == "response.output_text.delta":
                     said += data.delta
-        except modules["core.models.whole_answers"].CutShort as error:
+        except modules["core.models.complete_answers"].CutShort as error:
             assert error.reason == "length"
             return said, source.settings.max_tokens
         assert said == run.final_output

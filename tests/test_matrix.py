@@ -135,7 +135,7 @@ LEVEL_2 = {
     "backend/core/models/__init__.py",
     "backend/core/models/sendable_input.py",
     "backend/core/models/source.py",
-    "backend/core/models/whole_answers.py",
+    "backend/core/models/complete_answers.py",
     "backend/core/turns/agent_server.py",
     "backend/core/turns/failures.py",
     "backend/core/turns/feature.py",

@@ -117,8 +117,8 @@ with StandIn() as standin:
 
 from litellm.litellm_core_utils.core_helpers import map_finish_reason
 sys.path.insert(0, "template/project/backend")
-from core.models.litellm_models import NOT_WHOLE
-print("reasons", *map(map_finish_reason, NOT_WHOLE))
+from core.models.litellm_models import INCOMPLETE
+print("reasons", *map(map_finish_reason, INCOMPLETE))
 
 async def lines():
     response = httpx.Response(200, content="data: one\\u2028two\\n".encode())

@@ -21,7 +21,7 @@ MODULES = {
     "app.database": "core.stores.postgres_connection",
     "app.edge": "core.http.hosts_and_headers",
     "app.errors": "core.turns.failures",
-    "app.finish": "core.models.whole_answers",
+    "app.finish": "core.models.complete_answers",
     "app.history": "core.turns.history",
     "app.limits": "core.auth.limits",
     "app.local_postgres": "core.stores.local_postgres",

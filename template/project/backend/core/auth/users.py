@@ -49,10 +49,10 @@ def text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def language_of(request: Request, told: object = None) -> str | None:
-    """The user's language, such as de-CH: what the sign-in tells, or the browser's first."""
+def language_of(request: Request, preferred: object = None) -> str | None:
+    """The user's language, such as de-CH: what the sign-in says, or the browser's first."""
     first = re.split("[,;]", request.headers.get("accept-language", ""))[0].strip()
-    for language in (told, first):
+    for language in (preferred, first):
         if isinstance(language, str) and LANGUAGE.fullmatch(language):
             return language
     return None

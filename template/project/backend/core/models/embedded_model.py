@@ -20,8 +20,8 @@ from agents import Model, ModelSettings, OpenAIChatCompletionsModel
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from platformdirs import user_cache_path
 
+from core.models.complete_answers import CompleteAnswers
 from core.models.source import TIMEOUT_MARGIN, ModelSource, ModelUnavailable
-from core.models.whole_answers import WholeAnswers
 
 # The only place that serves the file to pip and its mirrors; its code and its own requirements
 # are not used. The model's home: https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct
@@ -43,7 +43,7 @@ class LlamaServer(Protocol):
     listening_address: str
 
 
-class ChatCompletionsModel(WholeAnswers, OpenAIChatCompletionsModel):
+class ChatCompletionsModel(CompleteAnswers, OpenAIChatCompletionsModel):
     pass
 
 

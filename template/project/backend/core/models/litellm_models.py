@@ -10,15 +10,15 @@ from typing import Any
 from agents import Model, ModelSettings
 from dotenv import load_dotenv
 
+from core.models.complete_answers import CompleteAnswers
 from core.models.source import TIMEOUT_MARGIN, ModelSource
-from core.models.whole_answers import WholeAnswers
 from core.settings import ROOT
 
 # LiteLLM fetches a price list from the internet when it is imported, unless told to use its own.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 
-NOT_WHOLE = (
+INCOMPLETE = (
     *("FINISH_REASON_UNSPECIFIED", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE"),
     *("MISSING_THOUGHT_SIGNATURE", "TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL"),
     *("error", "network_error"),
@@ -26,21 +26,21 @@ NOT_WHOLE = (
 
 
 def mend_finish_reasons() -> None:
-    """Let an answer that is not whole be told from one that is: LiteLLM calls these a "stop", too.
+    """Let an answer that is incomplete be known as such: LiteLLM calls these a "stop", too.
 
     https://github.com/BerriAI/litellm/pull/23800
     """
     from litellm.litellm_core_utils import core_helpers
 
     reasons: dict[str, Any] = core_helpers._FINISH_REASON_MAP
-    reasons |= dict.fromkeys(NOT_WHOLE, "error")
+    reasons |= dict.fromkeys(INCOMPLETE, "error")
 
 
 def mend_gemini_finish_reason() -> None:
     """Let Gemini's chunks have the finish reason that Gemini gave them, or none, as for a failure.
 
-    LiteLLM gives each of them "stop", so that an answer which broke off could not be told from a
-    whole one. Its own `received_finish_reason` exists for that difference.
+    LiteLLM gives each of them "stop", so that an answer which broke off would look like a
+    complete one. Its own `received_finish_reason` exists for that difference.
     https://github.com/BerriAI/litellm/issues/2195
     """
     from litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini import VertexGeminiConfig
@@ -128,7 +128,7 @@ class LitellmSource(ModelSource):
         logging.getLogger("LiteLLM").handlers.clear()
         logging.getLogger("LiteLLM").setLevel(logging.WARNING)
 
-        class WholeLitellmModel(WholeAnswers, LitellmModel):
+        class WholeLitellmModel(CompleteAnswers, LitellmModel):
             pass
 
         name = self.name.removeprefix("litellm/")

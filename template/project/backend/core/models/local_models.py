@@ -5,29 +5,29 @@ from typing import Any
 from agents import Model, ModelSettings, OpenAIChatCompletionsModel
 from openai import AsyncOpenAI
 
+from core.models.complete_answers import CompleteAnswers
 from core.models.source import TIMEOUT_MARGIN, ModelSource
-from core.models.whole_answers import WholeAnswers
 
 UNANSWERED = "(No answer.)"
 
 
-class ChatCompletionsModel(WholeAnswers, OpenAIChatCompletionsModel):
+class ChatCompletionsModel(CompleteAnswers, OpenAIChatCompletionsModel):
     """A model whose template may insist that user and assistant speak in turn, as Mistral's do."""
 
     async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
-        instructions, told, *others = args
-        if isinstance(told, list):
-            told = in_turn(told)
-        return await super()._fetch_response(instructions, told, *others, **kwargs)
+        instructions, given, *others = args
+        if isinstance(given, list):
+            given = in_turn(given)
+        return await super()._fetch_response(instructions, given, *others, **kwargs)
 
 
-def in_turn(told: list[Any]) -> list[Any]:
+def in_turn(items: list[Any]) -> list[Any]:
     """What the model is told, with a text and the call that follows it as one message.
 
     Where no answer came after a tool's output, something stands in for it.
     """
     result: list[Any] = []
-    for item in told:
+    for item in items:
         match result[-1:], item:
             case [{"role": "assistant", "content": str(text)}], {"type": "function_call"}:
                 # The form in which the Agents SDK puts the two together.

@@ -8,9 +8,9 @@ import httpx
 from agents import Model, ModelSettings, OpenAIResponsesModel
 from openai import AsyncOpenAI, OpenAI
 
+from core.models.complete_answers import KeepsWhatCame
 from core.models.sendable_input import sendable
 from core.models.source import TIMEOUT_MARGIN, ModelSource
-from core.models.whole_answers import KeepsWhatCame
 
 THOUGHTLESS = re.compile(r"(ft:)?(gpt-[34]|chatgpt|gpt-audio)|.*-(chat|search)\b")
 """The models without thoughts, which refuse to be asked for them."""

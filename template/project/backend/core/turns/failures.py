@@ -16,8 +16,8 @@ from agents import (
 from chatkit.errors import CustomStreamError
 
 from core.context import RequestContext
+from core.models.complete_answers import CutShort
 from core.models.source import ModelUnavailable
-from core.models.whole_answers import CutShort
 
 log = logging.getLogger("app")
 

@@ -30,7 +30,7 @@ from chatkit.types import (
 )
 
 from core.context import RequestContext
-from core.models.whole_answers import CutShort
+from core.models.complete_answers import CutShort
 from core.turns.failures import CUT, EMPTY, SILENT, failed, failed_run
 from core.turns.watched_run import WatchedRun, chatkit_events, in_order
 

@@ -1,4 +1,4 @@
-"""Answers that break off: told from whole ones, and kept as far as they came."""
+"""Complete answers, distinguished from those that break off, which are kept as far as they came."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -8,8 +8,8 @@ from agents.exceptions import _mark_error_to_drain_stream_events
 
 from core.models.sendable_input import sendable
 
-NOT_WHOLE = ("length", "model_length", "content_filter", "error", "abort")
-"""The finish reasons of answers that are not whole."""
+INCOMPLETE = ("length", "model_length", "content_filter", "error", "abort")
+"""The finish reasons of incomplete answers."""
 
 
 class CutShort(Exception):
@@ -24,7 +24,7 @@ class CutShort(Exception):
 
 
 class KeepsWhatCame:
-    """Mixed into a model: what it said before it failed is told before the failure.
+    """Mixed into a model: what it said before it failed comes before the failure.
 
     The Agents SDK else throws away what came in one burst with the failure, and offers this mark
     only to itself:
@@ -61,7 +61,7 @@ class ChunkStream(Protocol):
 
 
 class FinishedStream:
-    """Passes chat completion chunks on, and raises CutShort unless they end with a whole answer.
+    """Passes chat completion chunks on, and raises CutShort unless they end with a complete answer.
 
     A cut connection and an error in mid-stream otherwise pass for the end of the answer: the Agents
     SDK asks only OpenAI's own host for a finish reason, and LiteLLM invents one ("stop"), but keeps
@@ -80,7 +80,7 @@ class FinishedStream:
         try:
             chunk = await self._chunks.__anext__()
         except StopAsyncIteration:
-            if self._reason is None or self._reason in NOT_WHOLE:
+            if self._reason is None or self._reason in INCOMPLETE:
                 raise CutShort(self._reason) from None
             raise
         if chunk.choices and chunk.choices[0].finish_reason:
@@ -100,8 +100,8 @@ class FinishedStream:
         return getattr(self._stream, name)
 
 
-class WholeAnswers(KeepsWhatCame):
-    """Mixed into a chat-completions model: an answer is whole only if the provider says so."""
+class CompleteAnswers(KeepsWhatCame):
+    """Mixed into a chat-completions model: an answer is complete only if the provider says so."""
 
     async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
         model: Any = super()
