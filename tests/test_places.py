@@ -19,7 +19,7 @@ from tests.postgres import create, execute
 from tests.project import run
 from tests.providers import environment
 from tests.render import render_into
-from tests.standins import Answer, StandIn, Text, ToolCall
+from tests.standins import Answer, Source, StandIn, Text, ToolCall
 from tests.test_generated import own_tests
 from tests.test_start import bare, failed_start, free_port
 from tests.users import signed_in
@@ -286,6 +286,171 @@ def test_a_server_of_one_s_own_decides_who_is_answered_and_by_whom(
     day, night = (str(request.body) for request in standin.requests)
     assert "helpful assistant" in day
     assert "somebody will answer in the morning" in night
+
+
+OTHER_SERVER = """
+from chatkit.agents import ResponseStreamConverter
+from chatkit.server import AudioInput, TranscriptionResult
+from chatkit.store import AttachmentStore
+from chatkit.types import FileAttachment
+
+from core.models.local_models import LocalSource
+from core.turns.agent_server import AgentServer
+from core.turns.item_converter import ItemConverter
+
+
+class Shouted(ItemConverter):
+    async def tag_to_message_content(self, tag):
+        return {"type": "input_text", "text": f"TAG {tag.text}"}
+
+    async def attachment_to_message_content(self, attachment):
+        return {"type": "input_text", "text": f"FILE {attachment.name}"}
+
+
+class Titled(ResponseStreamConverter):
+    async def url_citation_to_annotation(self, annotation):
+        found = await super().url_citation_to_annotation(annotation)
+        found.source.title = "Ours"
+        return found
+
+
+class Files(AttachmentStore):
+    async def create_attachment(self, input, context):
+        return FileAttachment(
+            id=self.generate_attachment_id(input.mime_type, context),
+            name=input.name,
+            mime_type=input.mime_type,
+        )
+
+    async def delete_attachment(self, attachment_id, context):
+        pass
+
+
+class Server(AgentServer):
+    item_converter = Shouted()
+    response_converter = Titled()
+
+    def __init__(self, *args, **parts):
+        super().__init__(*args, attachment_store=Files(), **parts)
+
+    async def model_for(self, thread, message, context):
+        wanted = message.inference_options.model if message else None
+        if wanted is None:
+            return self.model
+        return LocalSource(f"local/{wanted}", base_url=BASE_URL, key_name="OTHER_KEY")
+
+    async def transcribe(self, audio_input: AudioInput, context) -> TranscriptionResult:
+        return TranscriptionResult(text=audio_input.data.decode())
+"""
+
+
+def test_a_server_of_one_s_own_converts_transcribes_and_takes_files_and_models(
+    agent_project: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    env = environment("local", standin, tmp_path)
+    source = OTHER_SERVER.replace("BASE_URL", repr(env["MODEL_BASE_URL"]))
+    (agent_project / "backend/app/server.py").write_text(source, encoding="utf-8")
+    standin.answers(Answer(Text("Read.")))
+    with Backend(agent_project, env) as backend:
+        backend.ready()
+        audio = {"audio_base64": "SGVsbG8u", "mime_type": "audio/wav"}
+        assert backend.ask("input.transcribe", **audio) == {"text": "Hello."}
+        made = backend.ask("attachments.create", name="a.txt", size=3, mime_type="text/plain")
+        content = [
+            {"type": "input_text", "text": "Read "},
+            {"type": "input_tag", "id": "u1", "text": "Ada", "data": {}},
+        ]
+        options = {"model": "other:1b"}
+        given = {"content": content, "attachments": [made["id"]], "inference_options": options}
+        turn = backend.turn("threads.create", input=given)
+        assert turn.text == "Read."
+        # What is still left open is refused in words.
+        action = {"type": "go", "payload": {}}
+        refused = backend.post("threads.custom_action", thread_id=turn.thread, action=action)
+        assert refused.status_code == 400
+        assert "does not offer threads.custom_action" in refused.json()["detail"]
+    body = standin.requests[0].body
+    assert body["model"] == "other:1b"
+    assert "TAG Ada" in str(body) and "FILE a.txt" in str(body)
+
+
+def test_a_converter_of_one_s_own_makes_the_annotations(standin: StandIn, tmp_path: Path) -> None:
+    project = render_into(tmp_path / "myapp", level=2, provider="openai", store="sqlite")
+    source = OTHER_SERVER.replace("BASE_URL", "''").replace("local_models", "openai_models")
+    source = source.replace("LocalSource", "OpenAISource")
+    (project / "backend/app/server.py").write_text(source, encoding="utf-8")
+    page = {"type": "url_citation", "url": "https://example.com/a", "title": "A page"}
+    cited = Source(page | {"start_index": 0, "end_index": 5})
+    standin.answers(Answer(Text("Paris"), cited, Text(" it is.")))
+    with Backend(project, environment("openai", standin, tmp_path)) as backend:
+        backend.ready()
+        turn = backend.say("What is the capital of France?")
+        [annotation] = backend.items(turn.thread)[1]["content"][0]["annotations"]
+    assert annotation["source"]["title"] == "Ours"
+
+
+COUNTING = """
+from agents import RunContextWrapper, function_tool
+from chatkit.actions import ActionConfig
+from chatkit.agents import AgentContext
+from chatkit.types import ThreadItemReplacedEvent
+from chatkit.widgets import Button, Card, Text
+from pydantic import BaseModel
+
+from core.context import RequestContext
+from core.turns.feature import Feature
+from core.turns.widget_actions import StreamingAction
+
+Context = RunContextWrapper[AgentContext[RequestContext]]
+
+
+class Count(BaseModel):
+    pass
+
+
+def card(text):
+    go = ActionConfig(type="count")
+    return Card(children=[Text(value=text), Button(label="Count", onClickAction=go)])
+
+
+async def count(payload, sender, context):
+    threads = await context.store.load_threads(10, None, "desc", context)
+    text = f"{len(threads.data)} of {context.user_id}, {context.resources}"
+    yield ThreadItemReplacedEvent(item=sender.model_copy(update={"widget": card(text)}))
+
+
+@function_tool(description_override="Show a card.")
+async def show(context: Context) -> str:
+    turn = context.context
+    await turn.stream_widget(card(f"Opened: {turn.request_context.resources}"))
+    return "Shown."
+
+
+COUNTING = Feature(tools=[show], actions={"count": StreamingAction(Count, count)})
+"""
+
+
+def test_a_feature_of_one_s_own_reaches_store_user_and_resources(
+    agent_project: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    """At level 2 too, where a project has no actions to begin with."""
+    app = agent_project / "backend" / "app"
+    (app / "counting.py").write_text(COUNTING, encoding="utf-8")
+    reword(app / "resources.py", "yield Resources()", "yield 'a pool'")
+    reword(app / "wiring.py", "        starters=STARTERS,\n", "        features=[COUNTING],\n")
+    reword(app / "wiring.py", "PROJECT =", "from app.counting import COUNTING\n\nPROJECT =", 1)
+    standin.answers(Answer(ToolCall("show", {})), Answer(Text("There.")))
+    with Backend(agent_project, environment("local", standin, tmp_path)) as backend:
+        backend.ready()
+        turn = backend.say("Show me.")
+        [widget] = (each for each in backend.items(turn.thread) if each["type"] == "widget")
+        assert "Opened: a pool" in str(widget)
+        action = {"type": "count", "payload": {}}
+        backend.turn(
+            "threads.custom_action", thread_id=turn.thread, item_id=widget["id"], action=action
+        )
+        [widget] = (each for each in backend.items(turn.thread) if each["type"] == "widget")
+        assert "1 of local, a pool" in str(widget)
 
 
 # --- Tables ---

@@ -36,7 +36,7 @@ from tests.standins import Answer, NoFinish, StandIn, Text, Thought
 
 
 def test_chatkit_s_converter_breaks_the_second_message() -> None:
-    """history.py: Converter.assistant_message_to_input."""
+    """item_converter.py: ItemConverter.assistant_message_to_input."""
     item = AssistantMessageItem(
         id="msg_1",
         thread_id="thr_1",
@@ -69,13 +69,13 @@ async def raw_events(standin: StandIn) -> list[Any]:
 
 
 def test_chat_completions_models_give_every_item_the_same_id(standin: StandIn) -> None:
-    """model_events.py: ModelEvents."""
+    """raw_events.py: RawEvents."""
     events = asyncio.run(raw_events(standin))
     assert {event.item_id for event in events if hasattr(event, "item_id")} == {"__fake_id__"}
 
 
 def test_chat_completions_models_do_not_say_that_a_thought_is_done(standin: StandIn) -> None:
-    """model_events.py: ModelEvents._end_of_thought."""
+    """raw_events.py: RawEvents._end_of_thought."""
     standin.answers(Answer(Thought("Hm."), Text("Hello.")))
     types = [event.type for event in asyncio.run(raw_events(standin))]
     assert "response.reasoning_summary_text.delta" in types
@@ -85,7 +85,7 @@ def test_chat_completions_models_do_not_say_that_a_thought_is_done(standin: Stan
 def test_a_chat_completions_stream_that_breaks_off_passes_for_a_whole_answer(
     standin: StandIn,
 ) -> None:
-    """finish.py: FinishedStream."""
+    """complete_answers.py: FinishedStream."""
     standin.answers(Answer(Text("Hello"), NoFinish()))
     assert asyncio.run(raw_events(standin))[-1].type == "response.completed"
 
@@ -134,24 +134,24 @@ print("lines", asyncio.run(lines()))
 
 
 def test_litellm_gives_every_chunk_of_gemini_a_finish_reason(litellm_says: dict[str, str]) -> None:
-    """model_litellm.py: mend_gemini_finish_reason."""
+    """litellm_models.py: mend_gemini_finish_reason."""
     assert litellm_says["finish"] == "stop"
 
 
 def test_litellm_takes_an_answer_that_is_not_whole_for_one_that_is(
     litellm_says: dict[str, str],
 ) -> None:
-    """model_litellm.py: mend_finish_reasons."""
+    """litellm_models.py: mend_finish_reasons."""
     assert set(litellm_says["reasons"].split()) == {"stop"}
 
 
 def test_httpx_ends_a_line_where_json_goes_on(litellm_says: dict[str, str]) -> None:
-    """model_litellm.py: mend_lines."""
+    """litellm_models.py: mend_lines."""
     assert litellm_says["lines"] == "['data: one', 'two']"
 
 
 def test_chatkit_does_not_take_an_annotation_of_the_openai_client() -> None:
-    """model_events.py: annotation_of."""
+    """raw_events.py: annotation_of."""
     page = {"type": "url_citation", "url": "https://example.com", "title": "A page"}
     event = ResponseOutputTextAnnotationAddedEvent.model_validate(
         {
@@ -171,12 +171,12 @@ def test_chatkit_does_not_take_an_annotation_of_the_openai_client() -> None:
 def test_litellm_gives_a_gemini_model_it_does_not_know_no_system_prompt(
     litellm_says: dict[str, str],
 ) -> None:
-    """model_litellm.py: introduce_gemini."""
+    """litellm_models.py: introduce_gemini."""
     assert litellm_says["system"] == "''"
 
 
 def test_the_agents_sdk_throws_away_what_came_in_one_burst_with_a_failure() -> None:
-    """finish.py: KeepsWhatCame, which needs a private function of agents.exceptions."""
+    """complete_answers.py: KeepsWhatCame, which needs a private function of agents.exceptions."""
 
     class Bursts(Model):
         async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
@@ -209,12 +209,12 @@ def test_the_agents_sdk_throws_away_what_came_in_one_burst_with_a_failure() -> N
 
 
 def test_chatkit_s_ids_have_eight_digits() -> None:
-    """store.py: new_id."""
+    """stores/base.py: new_id."""
     assert len(default_generate_id("thread").partition("_")[2]) == 8
 
 
 def test_chatkit_leaves_a_task_behind_when_a_run_raises() -> None:
-    """stream.py: RunSource, which never raises."""
+    """watched_run.py: WatchedRun, which never raises."""
 
     async def fails() -> AsyncIterator[int]:
         raise ValueError
@@ -235,12 +235,12 @@ def test_chatkit_leaves_a_task_behind_when_a_run_raises() -> None:
 
 
 def test_chatkit_builds_an_adapter_for_every_request() -> None:
-    """protocol.py: TurnServer.process."""
+    """protocol/requests.py: REQUEST."""
     assert "TypeAdapter" in ChatKitServer.process.__code__.co_names
 
 
 def test_chatkit_logs_through_a_handler_of_its_own() -> None:
-    """main.py: the chatkit logger's handlers are cleared."""
+    """settings.py: LOG_LEVEL is away while chatkit is imported."""
     script = "import chatkit.server, logging; print(len(logging.getLogger('chatkit').handlers))"
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script],
@@ -270,7 +270,7 @@ def test_chatkit_logs_through_a_handler_of_its_own() -> None:
     ],
 )
 def test_the_first_answer_finds_what_reads_it_built(provider: str, script: str) -> None:
-    """model_openai.py: rehearse, and its like in model_litellm.py."""
+    """openai_models.py: rehearse, and its like in litellm_models.py."""
     load = f"before = built(); Source('{provider}/none', api_key='none').load()"
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", f"{script}{load}; print(before, built())"],

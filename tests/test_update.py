@@ -1,5 +1,7 @@
 """`copier update`: from every release, over edits and conflicts, and what it refuses."""
 
+import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,7 +18,7 @@ from tests.git import add_tool, alone, commit, contents, git, reword
 from tests.project import answers_of
 from tests.providers import environment
 from tests.releases import OLDER, Answers, Template, conflicts, tag_release, update
-from tests.standins import Answer, StandIn, Text
+from tests.standins import Answer, StandIn, Text, ToolCall
 from tests.users import signed_in
 
 GH = "https://github.com/org/chatkit-template"
@@ -81,6 +83,81 @@ def test_the_changelog_tells_of_every_release() -> None:
 def test_a_clone_without_a_release_is_told_what_to_fetch(template: Template) -> None:
     with pytest.raises(AssertionError, match="Fetch the whole history: git fetch --unshallow"):
         tag_release(template.repository, Release("0.0.2", "0" * 40))
+
+
+# --- Into the two storeys of 0.6.0 ---
+
+
+def test_edits_of_0_5_0_stand_and_a_command_changes_what_they_import(
+    template: Template, standin: StandIn, tmp_path: Path
+) -> None:
+    answers: Answers = {"level": 3, "provider": "local", "store": "sqlite"}
+    project = template.project(tmp_path / "my app", answers, "0.5.0")
+    backend, app = project / "backend", project / "backend" / "app"
+    (project / ".env").write_text("HISTORY_ITEMS=7\n", encoding="utf-8")
+    add_tool(app / "agent.py")
+    reword(project / "README.md", "## Start", "## Ours\n\nOur own words.\n\n## Start")
+    reword(app / "page/handlers.js", "effects = {}", "effects = { party: () => {} }")
+    shouting = (
+        "@function_tool(failure_error_function=told)\n"
+        "async def shout(context: Context, text: str) -> str:\n"
+        '    """Say it louder."""\n'
+        "    return text.upper()\n\n\nCLIENT_TOOLS"
+    )
+    reword(app / "tools.py", "CLIENT_TOOLS", shouting, 1)
+    reword(app / "tools.py", "order_lunch, *", "order_lunch, shout, *")
+    (app / "widgets/mine.widget").write_bytes((app / "widgets/menu.widget").read_bytes())
+    own = "from app.context import RequestContext\nfrom app.protocol import Refused, text_of\n"
+    (app / "mine.py").write_text(f'"""Mine."""\n\n{own}', encoding="utf-8")
+    commit(project, "My edits")
+    edited = contents(project)
+
+    update(project)
+
+    assert conflicts(project) == ["backend/app/tools.py"]
+    # Only in the line that both have changed; and there both sides are.
+    tools = (app / "tools.py").read_text(encoding="utf-8")
+    assert tools.count("<<<<<<<") == 1
+    assert "async def shout" in tools
+    now = contents(project)
+    for name in (".env", "backend/app/mine.py", "backend/app/widgets/mine.widget"):
+        assert now[name] == edited[name]
+    assert b"Our own words." in now["README.md"]
+    assert b"party: () => {}" in now["backend/app/page/handlers.js"]
+    assert b"async def add(" in now["backend/app/agent.py"]
+
+    both = re.compile(r"<<<<<<<.*?>>>>>>>[^\n]*\n", re.DOTALL)
+    ours = both.sub("TOOLS: list[Tool] = [shout]\n", tools)
+    (app / "tools.py").write_text(ours, encoding="utf-8")
+    # The new name in code that the update could not know of; an import would be listed, too.
+    reword(app / "tools.py", "=told)", "=explain_failure)")
+    listed = moved_names(backend, code=1)
+    assert "app/mine.py:3: from core.context import RequestContext" in listed
+    text_of = "from core.errors import Refused; from core.protocol.messages import text_of"
+    assert f"app/mine.py:4: {text_of}" in listed
+    assert "Changed to:" in moved_names(backend, "--write")
+    assert "Nothing here" in moved_names(backend)
+
+    standin.answers(Answer(ToolCall("shout", {"text": "hello"})), Answer(Text("HELLO, I said.")))
+    with signed_in("jwt") as users:
+        env = environment("local", standin, tmp_path) | users.env | {"TITLES": "false"}
+        with Backend(project, env, headers=users.headers("ada")) as running:
+            running.ready()
+            assert importlib.import_module("app.mine").Refused
+            assert running.say("Louder!").text == "HELLO, I said."
+    assert "HELLO" in str(standin.requests[1].body)
+
+
+def moved_names(backend: Path, *arguments: str, code: int = 0) -> str:
+    ran = subprocess.run(
+        [sys.executable, "-m", "core.moved_names", *arguments],
+        cwd=backend,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == code, ran.stderr
+    return ran.stdout
 
 
 # --- As the user types it ---
