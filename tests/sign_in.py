@@ -36,8 +36,8 @@ def who(auth: str) -> Callable[[ModuleType], Any]:
         signed_in = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(signed_in)
         way = importlib.import_module(f"core.auth.{'tokens' if auth == 'jwt' else 'sessions'}")
-        store = importlib.import_module("app.wiring").open_store(main.settings)
-        return signed_in.WhoServer(store, getattr(way, f"{auth.capitalize()}Auth")(main.settings))
+        sign_in = getattr(way, f"{auth.capitalize()}Auth")(main.settings)
+        return signed_in.WhoServer(main.server.store, main.server.turns, sign_in=sign_in)
 
     return make
 

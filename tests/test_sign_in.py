@@ -771,7 +771,7 @@ def test_many_visitors_do_not_fill_the_memory(website: Website) -> None:
         for visitor in range(6):
             assert visit(backend, f"session={visitor}").status_code == 200
         backend_auth: Any = backend.main.server
-        assert len(backend_auth.auth._remembered) == 3
+        assert len(backend_auth.sign_in._remembered) == 3
         asked = len(website.asked)
         assert visit(backend, "session=5").status_code == 200
         assert len(website.asked) == asked, "the newest are the ones that are remembered"
@@ -796,7 +796,7 @@ def test_a_session_is_over_when_it_says_so(website: Website) -> None:
 def test_whoever_leaves_does_not_take_the_others_question_along(website: Website) -> None:
     website.delay = 0.3
     with by_cookie(website) as backend:
-        auth: Any = backend.main.server.auth
+        auth: Any = backend.main.server.sign_in
         headers = [(b"cookie", COOKIE.encode()), (b"origin", b"http://localhost")]
         scope = {"type": "http", "method": "POST", "headers": headers, "state": {"request_id": "1"}}
 
