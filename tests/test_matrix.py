@@ -557,7 +557,8 @@ def test_the_readme_speaks_of_this_project_alone(combination: Combination, proje
     readme = (project / "README.md").read_text(encoding="utf-8")
     for named in re.findall(r"`((?:app|core|tests|migrations)/[\w./]*)`", readme):
         assert (project / "backend" / named).exists(), named
-    settings = {name.upper() for name in settings_of(project)} | {"FORWARDED_ALLOW_IPS", "HTTPS_PROXY"}
+    settings = {name.upper() for name in settings_of(project)}
+    settings |= {"FORWARDED_ALLOW_IPS", "HTTPS_PROXY"}
     for name in re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", readme):
         assert name in settings, name
     before_update = readme[: readme.index("## Update")].lower()
