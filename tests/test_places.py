@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -126,6 +127,54 @@ def test_what_was_opened_is_closed_at_the_end_by_the_task_that_opened_it(
         tasks = sys.modules["app.resources"].tasks
         assert len(tasks) == 1
     assert tasks[0] is tasks[1]
+
+
+FRAIL = """
+import asyncio
+from contextlib import asynccontextmanager
+
+import anyio
+
+from core.turns.resources import NotReady
+
+opened = []
+
+
+async def fail():
+    await asyncio.sleep(0.2)
+    raise ConnectionError
+
+
+@asynccontextmanager
+async def open_resources():
+    opened.append(len(opened))
+    if len(opened) == 1:
+        raise NotReady("the weather is away")
+    async with anyio.create_task_group() as group:
+        if len(opened) == 2:
+            group.start_soon(fail)
+        yield "open"
+    await asyncio.sleep(60)
+"""
+
+
+def test_what_is_lost_is_opened_again_and_what_does_not_close_is_given_up(
+    agent_project: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    (agent_project / "backend/app/resources.py").write_text(FRAIL, encoding="utf-8")
+    backend = Backend(agent_project, environment("local", standin, tmp_path))
+    core: Any = sys.modules["core.turns.resources"]
+    own: Any = sys.modules["app.resources"]
+    core.FIRST_PAUSE = core.CLOSE_SECONDS = 0.5
+    with backend:
+        assert backend.http.get("/ready").json()["cause"] == "resources: the weather is away"
+        deadline = time.monotonic() + 10
+        while len(own.opened) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        backend.ready()
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
 
 
 # --- Routes ---

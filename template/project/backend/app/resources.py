@@ -15,8 +15,9 @@ class Resources:
 
 @asynccontextmanager
 async def open_resources() -> AsyncIterator[Resources]:
-    """Called as the server starts. /ready waits for it, and names what it raises.
+    """Called as the server starts. /ready waits for it, and names the kind of what it raises.
 
-    What raises is tried again after a pause; the server answers meanwhile.
+    To say more there, raise NotReady of core.turns.resources. What raises is tried again after a
+    pause; the server answers meanwhile.
     """
     yield Resources()

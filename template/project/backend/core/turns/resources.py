@@ -12,6 +12,8 @@ log = logging.getLogger("app")
 
 WAIT_SECONDS = 10.0
 """How long a request waits for resources that are still being opened."""
+CLOSE_SECONDS = 10.0
+"""How long closing may take before the server ends without it."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds between two tries to open what could not be opened; each pause is twice the last."""
 
@@ -51,12 +53,16 @@ class Resources:
             self._task = asyncio.create_task(self._keep_open())
 
     async def close(self) -> None:
-        """Close what was opened, and wait for it."""
+        """Close what was opened, and wait for it, within CLOSE_SECONDS."""
         self._closing.set()
-        if self._task is not None:
-            if not self._opened.is_set():
-                self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        if self._task is None:
+            return
+        if not self._opened.is_set():
+            self._task.cancel()
+        _, late = await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
+        if late:
+            log.error("app/resources.py takes more than %.0f s to close: given up", CLOSE_SECONDS)
+            self._task.cancel()
 
     async def get(self) -> Any:
         """What was opened. Raises Refused with 503 if that takes longer than WAIT_SECONDS."""
@@ -88,12 +94,15 @@ class Resources:
                     self._value = value
                     self._failure = None
                     self._opened.set()
+                    pause = FIRST_PAUSE
                     await self._closing.wait()
                 return
             except Exception as error:
-                if self._opened.is_set():
+                if self._closing.is_set():
                     log.exception("app/resources.py failed as it closed")
                     return
+                # What was open may end by itself, as an MCP server's session does.
+                self._opened.clear()
                 # The log has it all; /ready is for everyone, and an error's words may be secret.
                 known = isinstance(error, NotReady)
                 self._failure = str(error) if known else f"{type(error).__name__} while opening"
