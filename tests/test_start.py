@@ -316,6 +316,7 @@ def test_a_misspelt_setting_is_told_and_other_lines_reach_the_libraries(
 ) -> None:
     project = render_into(tmp_path / "myapp", level=2, provider="local", store="memory")
     lines = ["MODEL_TIMOUT=5", "NO_PROXY=somewhere.example", "local_api_key=mine"]
+    lines += ["AZURE_API_BASE=https://example.com"]
     (project / ".env").write_text("\n".join(lines), encoding="utf-8")
     script = (
         "import main, os\n"

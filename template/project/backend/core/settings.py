@@ -103,7 +103,9 @@ def use_other_lines(settings: ServerSettings) -> None:
     for name, value in dotenv_values(ROOT / ".env", encoding="utf-8-sig").items():
         if name.upper() in names:
             continue
-        if near := get_close_matches(name.upper(), names, n=1, cutoff=0.8):
+        # The names of two providers' keys are alike, and both may be meant.
+        alike = 0.9 if "_API_" in name.upper() else 0.8
+        if near := get_close_matches(name.upper(), names, n=1, cutoff=alike):
             print(f".env: {name} is no setting. Did you mean {near[0]}?", file=sys.stderr)
         if value:
             os.environ.setdefault(name, value)
