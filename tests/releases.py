@@ -67,7 +67,7 @@ def update(project: Path, **answers: str | int) -> None:
 
 def conflicts(project: Path) -> list[str]:
     """As README.md lists them."""
-    return git(project, "diff", "--name-only", "--diff-filter=U").splitlines()
+    return git(project, "diff", "--relative", "--name-only", "--diff-filter=U").splitlines()
 
 
 # --- The repository ---

@@ -143,6 +143,7 @@ LEVEL_2 = {
     "backend/core/turns/item_converter.py",
     "backend/core/turns/raw_events.py",
     "backend/core/turns/run_stream.py",
+    "backend/core/turns/tools.py",
     "backend/core/turns/watched_run.py",
     "backend/core/turns/widget_actions.py",
     "backend/tests/app/test_agent.py",
@@ -244,6 +245,7 @@ OFFERED = {
     "core.http.mount",
     "core.http.user",
     "core.moved_names",
+    "core.turns.tools",
 }
 
 # What no module imports, and why it is required all the same.

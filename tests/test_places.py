@@ -185,7 +185,9 @@ def routes(tmp_path: Path) -> Path:
     project = render_into(
         tmp_path / "myapp", level=3, provider="local", store="sqlite", auth="session"
     )
-    put(project, "backend/app/api.py")
+    api = put(project, "backend/app/api.py")
+    broken = '@router.get("/broken", include_in_schema=False)\nasync def broken() -> None:\n'
+    reword(api, "def add_routes", f"{broken}    raise ValueError\n\n\ndef add_routes")
     return project
 
 
@@ -213,6 +215,11 @@ def test_a_route_knows_who_asks_and_refuses_other_sites(
                 {"detail": {"code": "nothing", "message": "There is nothing to forget."}},
             )
             assert none.headers["x-request-id"]
+            # What nobody foresaw can be read by the page that asked, too.
+            broken = http.get("/api/broken", headers=ada)
+            assert broken.status_code == 500
+            assert broken.json()["request_id"] == broken.headers["x-request-id"]
+            assert broken.headers["access-control-allow-origin"] == ada["Origin"]
             standin.answers(Answer(Text("Hello.")))
             http.headers.update(ada)
             backend.say("Hello")
@@ -277,7 +284,6 @@ def test_a_front_end_of_one_s_own_has_its_own_policy(
     reword(api, "router =", "from core.http.front_end import FrontEnd\n\nrouter =", count=1)
     with signed_in("session") as users:
         env = environment("local", standin, tmp_path) | users.env | {"DEBUG": "true"}
-        assert "Build the front end first." in failed_start(routes, env)
         built = routes / "web" / "dist"
         built.mkdir(parents=True)
         (built / "index.html").write_text("<h1>Mine</h1>", encoding="utf-8")
@@ -287,8 +293,13 @@ def test_a_front_end_of_one_s_own_has_its_own_policy(
         assert 'path="/chat"' in said
         page = "add_chat_page(app, PROJECT, server, PAGE"
         reword(routes / "backend/app/wiring.py", page, f'{page}, path="/chat"')
+        (built / "index.html").rename(built / "later.html")
         with Backend(routes, env, headers=users.headers("ada")) as backend:
             http = backend.http
+            missing = http.get("/")
+            assert missing.status_code == 404
+            assert missing.json() == {"detail": "The front end has not been built."}
+            (built / "later.html").rename(built / "index.html")
             for path, text in (("/", "Mine"), ("/orders/7", "Mine"), ("/app.js", "mine()")):
                 shown = http.get(path)
                 assert text in shown.text, path

@@ -18,7 +18,10 @@ from tests.git import add_tool, alone, commit, contents, git, reword
 from tests.project import answers_of
 from tests.providers import environment
 from tests.releases import OLDER, Answers, Template, conflicts, tag_release, update
+from tests.render import render_into
 from tests.standins import Answer, StandIn, Text, ToolCall
+from tests.test_generated import own_tests
+from tests.test_start import failed_start
 from tests.users import signed_in
 
 GH = "https://github.com/org/chatkit-template"
@@ -126,16 +129,18 @@ def test_edits_of_0_5_0_stand_and_a_command_changes_what_they_import(
     assert b"party: () => {}" in now["backend/app/page/handlers.js"]
     assert b"async def add(" in now["backend/app/agent.py"]
 
-    both = re.compile(r"<<<<<<<.*?>>>>>>>[^\n]*\n", re.DOTALL)
-    ours = both.sub("TOOLS: list[Tool] = [shout]\n", tools)
-    (app / "tools.py").write_text(ours, encoding="utf-8")
-    # The new name in code that the update could not know of; an import would be listed, too.
-    reword(app / "tools.py", "=told)", "=explain_failure)")
+    # As CHANGELOG.md says.
+    kept = ("backend/app/tools.py", "backend/app/actions.py", "backend/app/widgets")
+    git(project, "checkout", "HEAD", "--", *kept)
+    wiring = (app / "wiring.py").read_text(encoding="utf-8").splitlines(keepends=True)
+    without = [line for line in wiring if "LUNCH" not in line]
+    assert len(wiring) - len(without) == 2
+    (app / "wiring.py").write_text("".join(without), encoding="utf-8")
     listed = moved_names(backend, code=1)
     assert "app/mine.py:3: from core.context import RequestContext" in listed
     text_of = "from core.errors import Refused; from core.protocol.messages import text_of"
     assert f"app/mine.py:4: {text_of}" in listed
-    assert "Changed to:" in moved_names(backend, "--write")
+    assert "Changed to" in moved_names(backend, "--write")
     assert "Nothing here" in moved_names(backend)
 
     standin.answers(Answer(ToolCall("shout", {"text": "hello"})), Answer(Text("HELLO, I said.")))
@@ -146,6 +151,89 @@ def test_edits_of_0_5_0_stand_and_a_command_changes_what_they_import(
             assert importlib.import_module("app.mine").Refused
             assert running.say("Louder!").text == "HELLO, I said."
     assert "HELLO" in str(standin.requests[1].body)
+    offered = [tool["function"]["name"] for tool in standin.requests[0].body["tools"]]
+    assert {"add", "shout", "show_menu", "browser_time_zone"} <= set(offered)
+    own_tests(project)
+
+
+ODD_IMPORTS = {
+    "plain.py": ("import app.settings\n", "by hand: app.settings is core.settings now", None),
+    "alias.py": (
+        "import app.context as c\n",
+        "import core.context as c",
+        "import core.context as c\n",
+    ),
+    "relative.py": (
+        "from .context import RequestContext\n",
+        "from core.context import RequestContext",
+        "from core.context import RequestContext\n",
+    ),
+    "gone.py": (
+        "from app.auth_jwt import context_of\n",
+        "by hand: context_of of app.auth_jwt is gone",
+        None,
+    ),
+    "two.py": (
+        "from app.store import StoreError; X = 1\n",
+        "by hand: the line has more than the import; now: from core.errors import StoreError",
+        None,
+    ),
+    "comment.py": (
+        "from app.store import StoreError  # noqa: F401\n",
+        "by hand: the line has more than the import; now: from core.errors import StoreError",
+        None,
+    ),
+    "inside.py": (
+        "def f():\n    from app.store import (\n        BaseStore,\n        StoreError,\n    )\n",
+        "from core.stores.base import BaseStore; from core.errors import StoreError",
+        "def f():\n"
+        "    from core.stores.base import BaseStore\n"
+        "    from core.errors import StoreError\n",
+    ),
+    "string.py": (
+        'name = "app.protocol"\n',
+        "by hand: app.protocol is core.protocol.requests now",
+        None,
+    ),
+    "windows.py": (
+        "\ufefffrom app.context import RequestContext\r\nX = 1\r\n",
+        "from core.context import RequestContext",
+        "\ufefffrom core.context import RequestContext\r\nX = 1\r\n",
+    ),
+    "conflict.py": ("<<<<<<< before updating\n", "resolve the conflict first", None),
+}
+
+
+def test_the_command_changes_what_it_can_and_lists_the_rest(tmp_path: Path) -> None:
+    backend = render_into(tmp_path / "my app", level=3, provider="local") / "backend"
+    (backend / "jobs").mkdir()
+    for name, (source, _, _) in ODD_IMPORTS.items():
+        folder = backend / ("app" if name == "relative.py" else "jobs")
+        (folder / name).write_bytes(source.encode())
+    for arguments in ((), ("--write",)):
+        listed = moved_names(backend, *arguments, code=1)
+        for name, (_, line, _) in ODD_IMPORTS.items():
+            assert re.search(rf"{name}:\d: {re.escape(line)}", listed), (name, listed)
+    for name, (source, _, changed) in ODD_IMPORTS.items():
+        folder = backend / ("app" if name == "relative.py" else "jobs")
+        assert (folder / name).read_bytes() == (changed or source).encode(), name
+
+
+def test_a_method_that_is_no_longer_called_ends_the_start(tmp_path: Path) -> None:
+    """It may be a sign-in: without it everybody would be let in, and nobody would notice."""
+    project = render_into(tmp_path / "my app", level=2, provider="local", store="memory")
+    server = project / "backend/app/server.py"
+    methods = (
+        "    async def identify(self, request):\n        raise Exception\n\n"
+        "    async def admit(self, context, held):\n        raise Exception\n\n"
+        "    def begin(self):\n        'Something of my own.'\n"
+    )
+    server.write_text(server.read_text(encoding="utf-8") + f"\n{methods}", encoding="utf-8")
+    assert failed_start(project, {}).splitlines() == [
+        "Cannot start: `admit` of app.server.Server gets (request, context) now.",
+        "Cannot start: `identify` of app.server.Server is no longer called: app/wiring.py hands in "
+        "a SignIn as `sign_in`.",
+    ]
 
 
 def moved_names(backend: Path, *arguments: str, code: int = 0) -> str:
@@ -199,7 +287,7 @@ def test_copy_and_update_as_typed_keep_every_edit(
     updated = copier("update", "--defaults", cwd=project, env=env)
 
     assert f"{GH}/blob/v{template.present}/CHANGELOG.md" in updated.stderr
-    assert "git diff --name-only --diff-filter=U" in updated.stderr
+    assert "git diff --relative --name-only --diff-filter=U" in updated.stderr
     assert conflicts(project) == []
     now = contents(project)
     for name in (".env", "backend/app/tools.py", "backend/app/mine.py"):
@@ -297,7 +385,7 @@ def test_a_project_inside_a_larger_repository_is_updated_alone(
 
     update(project)
 
-    assert conflicts(tmp_path) == ["services/my app/README.md"]
+    assert conflicts(project) == ["README.md"]
     assert (project / "README.md").read_text(encoding="utf-8").startswith("# my app\n")
     assert not (project / "backend/core/gone.py").exists()
     assert (project / "backend/core/http/chat_page.py").exists()

@@ -21,10 +21,10 @@ from test_postgres import Wire, through_a_wire
 from core.stores.local_postgres import LocalPostgres
 from core.stores.locks_postgres import ThreadLocks
 from core.stores.postgres import PostgresStore
+from core.turns.agent_server import AgentServer
 from core.turns.running import Turns
 from core.turns.server import TurnServer
 
-from app.server import Server
 from app.wiring import Settings, build_app, open_store
 
 SENTENCE = "The conversations cannot be reached now. Try again in a moment."
@@ -49,9 +49,9 @@ def database(postgres: LocalPostgres) -> dict[str, str]:
     return {"DATABASE_URL": postgres.url, "DATABASE_TIMEOUT": "2"}
 
 
-def on(settings: Settings, store: PostgresStore, locks: ThreadLocks) -> Server:
+def on(settings: Settings, store: PostgresStore, locks: ThreadLocks) -> AgentServer:
     """A server whose model is never asked."""
-    return Server(
+    return AgentServer(
         store,
         Turns(locks),
         agent=AGENT,

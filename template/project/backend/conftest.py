@@ -1,4 +1,4 @@
-"""What every test may ask for, in tests/ and beside what it tests, as in app/lunch/.
+"""What every test may ask for, in tests/ and beside what it tests in app/.
 
 Fixtures of your own go into tests/app/conftest.py.
 """

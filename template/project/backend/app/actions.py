@@ -1,7 +1,4 @@
-"""What the buttons and forms of widgets do. This is a file to edit, with tools.py and widgets/.
-
-app/lunch/actions.py is an example.
-"""
+"""What the buttons and forms of widgets do. This is a file to edit, with tools.py and widgets/."""
 
 from core.turns.widget_actions import Actions
 

@@ -28,7 +28,7 @@ def project_root(backend: Path) -> Path:
 
     A container may hold backend/ alone, and what lies above it is not the project's.
     """
-    marks = (".copier-answers.yml", ".env", ".env.example")
+    marks = (".copier-answers.yml", ".env", ".env.example", "chat.db")
     above = backend.parent
     return above if any((above / mark).exists() for mark in marks) else backend
 

@@ -1,4 +1,4 @@
-"""The project's server with a model that says what the test wrote, and an agent of the tests."""
+"""A server with a model that says what the test wrote, and an agent of the tests."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from scripted_model import ScriptedModel, ScriptedSource
 from servers import serve_with
 
 from core.context import RequestContext
+from core.turns.agent_server import AgentServer
 
-from app.server import Server
 from app.wiring import Settings
 
 
@@ -22,10 +22,12 @@ async def throw_die() -> str:
 AGENT = Agent[AgentContext[RequestContext]](
     name="Of the tests", instructions="You are being tested.", tools=[throw_die]
 )
-"""So that the template's tests hold whatever agent stands in app/agent.py."""
+"""So that the template's tests hold whatever stands in app/agent.py and app/server.py."""
 
 
-def scripted_server(project: Settings, model: ScriptedModel, **parts: Any) -> Server:
-    """The project's server with a scripted model; `parts` are handed to it."""
+def scripted_server(
+    project: Settings, model: ScriptedModel, kind: type[AgentServer] | None = None, **parts: Any
+) -> AgentServer:
+    """An AgentServer, or a server of this kind, with a scripted model; `parts` are handed to it."""
     given = {"agent": AGENT, "model": ScriptedSource(model), "settings": project, **parts}
-    return serve_with(Server, project, **given)
+    return serve_with(kind or AgentServer, project, **given)

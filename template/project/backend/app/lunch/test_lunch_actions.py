@@ -12,9 +12,9 @@ from scripted_server import scripted_server
 from servers import USER
 
 from core.context import RequestContext
+from core.turns.agent_server import AgentServer
 
 from app.lunch import LUNCH, kitchen, widgets
-from app.server import Server
 from app.wiring import Settings
 
 STREAM, SYNC = "threads.custom_action", "threads.sync_custom_action"
@@ -26,7 +26,7 @@ def model() -> ScriptedModel:
 
 
 @pytest.fixture
-def server(settings: Settings, model: ScriptedModel) -> Server:
+def server(settings: Settings, model: ScriptedModel) -> AgentServer:
     kitchen._orders.clear()
     return scripted_server(settings, model, features=[LUNCH])
 
@@ -105,7 +105,7 @@ def test_of_two_clicks_at_once_one_counts(menu: Menu) -> None:
 
 
 def test_a_locked_thread_takes_no_actions(
-    menu: Menu, server: Server, monkeypatch: pytest.MonkeyPatch
+    menu: Menu, server: AgentServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load_thread = server.store.load_thread
 

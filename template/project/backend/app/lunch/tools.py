@@ -6,12 +6,13 @@ from agents import Tool, function_tool
 from chatkit.types import ProgressUpdateEvent
 from chatkit.widgets import WidgetRoot
 
+from core.turns.tools import ToolContext, explain_failure
+
 from app.lunch import kitchen, widgets
-from app.tools import Context, explain_failure
 
 
 @function_tool(failure_error_function=explain_failure)
-async def show_menu(context: Context) -> str:
+async def show_menu(context: ToolContext) -> str:
     """Show the user today's lunch menu, with pictures, prices and buttons to order."""
     turn = context.context
     await turn.stream(ProgressUpdateEvent(icon="book-open", text="Opening today's menu"))
@@ -22,7 +23,7 @@ async def show_menu(context: Context) -> str:
 
 
 @function_tool(failure_error_function=explain_failure)
-async def order_lunch(context: Context, dish: str, portions: int) -> str:
+async def order_lunch(context: ToolContext, dish: str, portions: int) -> str:
     """Order lunch for the user, who then sees what becomes of the order.
 
     Args:

@@ -1,7 +1,4 @@
-"""Your widgets: .widget files, as widgets.chatkit.studio saves them, and a function for each.
-
-app/lunch/widgets.py has examples.
-"""
+"""Your widgets: .widget files, as widgets.chatkit.studio saves them, and a function for each."""
 
 from pathlib import Path
 

@@ -18,8 +18,10 @@ def add_docs(app: FastAPI) -> None:
     """Serve /docs, and /openapi.json that it shows."""
 
     @app.get("/openapi.json", include_in_schema=False)
-    async def openapi() -> Response:
+    async def openapi(request: Request) -> Response:
         schema: dict[str, Any] = app.openapi()
+        if mounted_at := request.scope.get("root_path", "").rstrip("/"):
+            schema = schema | {"servers": [{"url": mounted_at}]}
         return JSONResponse(schema)
 
     @app.get("/docs", include_in_schema=False)

@@ -20,8 +20,9 @@ def add_own_routes(app: FastAPI, add_routes: Callable[[FastAPI], None]) -> None:
     before = list(app.routes)
     add_routes(app)
     taken = set(answers(before))
+    mounted = tuple(f"{route.path}/" for route in before if isinstance(route, Mount) and route.path)
     for method, path in answers(app.routes[len(before) :]):
-        if (method, path) in taken:
+        if (method, path) in taken or path.startswith(mounted):
             give_up(
                 f"app/api.py: {method} {path} is served by core/ already.{REMEDY.get(path, '')}"
             )

@@ -14,6 +14,7 @@ from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.context import RequestContext, request_id_of
 from core.errors import Refused, StoreError, as_refused
@@ -53,6 +54,7 @@ def create_app(name: str, settings: ServerSettings, server: TurnServer) -> FastA
     app.state.started = False
     app.state.settings = settings
     app.state.server = server
+    app.add_middleware(UnforeseenErrors)
     add_cors(app, settings, cookies=server.sign_in.cookies)
 
     @app.post(CHATKIT, include_in_schema=False)
@@ -105,6 +107,32 @@ def create_app(name: str, settings: ServerSettings, server: TurnServer) -> FastA
     if settings.debug:
         app.add_api_route("/debug/threads", debug_threads, include_in_schema=False)
     return app
+
+
+class UnforeseenErrors:
+    """Answers an error that nobody foresaw inside of CORS, so that pages may read the answer.
+
+    The error goes on its way, to the log: Starlette's own answer to it would stand outside.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except Exception as error:
+            if scope["type"] == "http" and not started:
+                response = await failed(Request(scope), error)
+                await response(scope, receive, watch)
+            raise
 
 
 async def call_all(handlers: list[Any]) -> None:

@@ -52,7 +52,9 @@ async def send_events(
                 match event:
                     case ErrorEvent(message=None):
                         # ChatKit has caught and logged it, without the request's id.
-                        log.error("request %s: the turn failed, see above", context.request_id)
+                        log.error(
+                            "request %s: the turn failed; ChatKit logs why", context.request_id
+                        )
                         failure = Refused(FAILED, 500)
                         # If the store is away, that is why.
                         await store.check()

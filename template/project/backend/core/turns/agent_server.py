@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from agents import (
     Agent,
+    Model,
     ModelRefusalError,
     RunConfig,
     RunErrorHandlerInput,
@@ -34,10 +35,10 @@ from core.context import RequestContext
 from core.errors import Refused
 from core.models.source import ModelSource
 from core.protocol.messages import title_of
-from core.settings import ServerSettings
+from core.settings import ServerSettings, give_up
 from core.stores.base import BaseStore
 from core.turns.failures import failed_run
-from core.turns.feature import Feature, actions_of, equip
+from core.turns.feature import Feature, WrongAgent, actions_of, equip
 from core.turns.history import model_input
 from core.turns.item_converter import ItemConverter
 from core.turns.run_stream import stream_run
@@ -80,7 +81,8 @@ class AgentServer(TurnServer):
     """Answers with an agent, which remembers the thread.
 
     A project decides the rest in app/server.py, by overriding `agent_for`, `model_for`, `admit`,
-    the two converters, or what ChatKitServer itself leaves open, such as `transcribe`.
+    `run_config`, the two converters, or what ChatKitServer itself leaves open, such as
+    `transcribe`. Its own `starters` and `answered_by` stand, too.
     """
 
     item_converter: ThreadItemConverter = ItemConverter()
@@ -108,11 +110,16 @@ class AgentServer(TurnServer):
         super().__init__(store, turns, **parts)
         self.features = features
         self.agent = agent
-        self.equipped(agent)  # Now, and not at the first message, if they do not fit together.
+        try:
+            self.equipped(agent)  # At the start, and not at the first message.
+        except WrongAgent as error:
+            give_up(f"app/agent.py: {error}")
         self.model = model
-        self.answered_by = model.name
+        if type(self).answered_by == TurnServer.answered_by:
+            self.answered_by = model.name
         self.settings = settings
-        self.starters = [*(each for feature in features for each in feature.starters), *starters]
+        given = [*(each for feature in features for each in feature.starters), *starters]
+        self.starters = type(self).starters or given
         self.actions = actions_of(features)
         self.titles = titles
 
@@ -159,6 +166,19 @@ class AgentServer(TurnServer):
         """
         return self.model
 
+    def run_config(self, model: Model, source: ModelSource) -> RunConfig:
+        """Called for each run: how the Agents SDK runs the agent.
+
+        `model` is what `source`, of `model_for`, has loaded.
+        """
+        return RunConfig(
+            model=model,
+            model_settings=source.settings,
+            # A model may invent a tool. Told so, it finds another way.
+            tool_not_found_behavior="return_error_to_model",
+            tool_error_formatter=log_tool_error,
+        )
+
     # --- The run ---
 
     def equipped(self, agent: Agent[Any]) -> Agent[Any]:
@@ -181,10 +201,14 @@ class AgentServer(TurnServer):
             # word, over a rename in another process.
             yield StreamOptionsEvent(stream_options=self.get_stream_options(thread, context))
         try:
-            agent = await self.agent_for(thread, input_user_message, context)
+            agent = self.equipped(await self.agent_for(thread, input_user_message, context))
             source = await self.model_for(thread, input_user_message, context)
         except Refused as error:
             raise CustomStreamError(context.signed(error.sentence), allow_retry=False) from None
+        except WrongAgent as error:
+            log.error("request %s: %s", context.request_id, error)
+            wrong = "The agent is set up wrongly. The server's log has the cause."
+            raise CustomStreamError(context.signed(wrong), allow_retry=False) from None
         # The user's message is stored already, so the history holds it.
         history = await model_input(
             self.store,
@@ -204,18 +228,12 @@ class AgentServer(TurnServer):
         if turn.stop.is_set():
             return
         run = Runner.run_streamed(
-            self.equipped(agent),
+            agent,
             history,
             context=run_context,
             max_turns=self.settings.max_turns,
             error_handlers=RunErrorHandlers(model_refusal=refusal),
-            run_config=RunConfig(
-                model=model,
-                model_settings=source.settings,
-                # A model may invent a tool. Told so, it finds another way.
-                tool_not_found_behavior="return_error_to_model",
-                tool_error_formatter=log_tool_error,
-            ),
+            run_config=self.run_config(model, source),
         )
         async for event in stream_run(
             run,

@@ -10,6 +10,10 @@ from core.settings import give_up
 from core.turns.widget_actions import Actions
 
 
+class WrongAgent(Exception):
+    """An agent cannot have what it is given. The text says why."""
+
+
 @dataclass(frozen=True)
 class Feature:
     """What the agent can do besides, in one piece: app/wiring.py hands features to the server."""
@@ -27,7 +31,7 @@ class Feature:
 def equip(agent: Agent[Any], features: Sequence[Feature]) -> Agent[Any]:
     """The agent with the features' tools; client tools that it has already stay such.
 
-    Ends the program with a sentence where the agent's runs end at tools in another way.
+    Raises WrongAgent where the agent's runs end at tools in another way.
     """
     client_tools = [tool.name for feature in features for tool in feature.client_tools]
     tools = list(agent.tools)
@@ -41,7 +45,9 @@ def equip(agent: Agent[Any], features: Sequence[Feature]) -> Agent[Any]:
     if isinstance(stops, dict):
         client_tools += stops["stop_at_tool_names"]
     elif stops != "run_llm_again":
-        give_up("app/agent.py: with client tools, tool_use_behavior has to be StopAtTools.")
+        raise WrongAgent(
+            f"The agent {agent.name}: with client tools, tool_use_behavior has to be StopAtTools."
+        )
     return agent.clone(tool_use_behavior=StopAtTools(stop_at_tool_names=client_tools))
 
 

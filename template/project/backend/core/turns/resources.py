@@ -80,6 +80,11 @@ class Resources:
                 ) from None
         return self._value
 
+    @property
+    def value(self) -> Any:
+        """What was opened, or None while that is not so."""
+        return self._value if self._opened.is_set() else None
+
     def not_ready(self) -> str | None:
         """What could not be opened, or None."""
         if self._opened.is_set():
@@ -97,7 +102,14 @@ class Resources:
                     pause = FIRST_PAUSE
                     await self._closing.wait()
                 return
-            except Exception as error:
+            except asyncio.CancelledError:
+                self._opened.clear()
+                self._failure = "cancelled while opening"
+                if not self._closing.is_set():
+                    log.error("app/resources.py was cancelled, and is not tried again")
+                raise
+            # SystemExit too: a wrong setting that it loads must not end a server that serves.
+            except (Exception, SystemExit) as error:
                 if self._closing.is_set():
                     log.exception("app/resources.py failed as it closed")
                     return

@@ -31,6 +31,7 @@ from pydantic import BaseModel
 from core.auth.sign_in import SignIn
 from core.context import RequestContext
 from core.errors import Refused
+from core.moved_names import check_overrides
 from core.protocol.checks import check_request, pending_call
 from core.protocol.events import send_events, with_offset
 from core.protocol.requests import parse, thread_id_of
@@ -88,6 +89,7 @@ class TurnServer(ChatKitServer[RequestContext]):
         attachment_store: AttachmentStore[RequestContext] | None = None,
     ) -> None:
         super().__init__(store, attachment_store)
+        check_overrides(type(self))
         self.turns = turns
         self.sign_in = sign_in
         self.limits = limits
@@ -133,8 +135,9 @@ class TurnServer(ChatKitServer[RequestContext]):
             await self.store.load_thread(thread_id, context)
         if not self.offers(parsed.type):
             raise Refused(f"This server does not offer {parsed.type}.")
-        if is_streaming_req(parsed) or parsed.type in NEEDS:
-            context.resources = await self.resources.get()
+        # Whoever reads or renames does not wait for them.
+        waits = is_streaming_req(parsed) or parsed.type in NEEDS
+        context.resources = await self.resources.get() if waits else self.resources.value
         if is_streaming_req(parsed):
             events = await self._begin(parsed, context)
             return StreamingResult(send_events(events, self.store, context, self._serialize))

@@ -13,6 +13,7 @@ from scripted_model import ScriptedModel, tool_call
 from scripted_server import AGENT, scripted_server
 
 from core.context import RequestContext
+from core.turns.agent_server import AgentServer
 from core.turns.feature import Feature, equip
 from core.turns.server import TurnServer
 from core.turns.widget_actions import StreamingAction
@@ -121,13 +122,24 @@ def test_only_the_model_sees_what_the_tools_returned(chat: Chat, model: Scripted
 
 
 def test_an_agent_whose_runs_end_at_other_tools_is_refused(
-    capsys: pytest.CaptureFixture[str],
+    settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = AGENT.clone(tool_use_behavior="stop_on_first_tool")
     with pytest.raises(SystemExit):
-        equip(other, [BROWSER])
+        scripted_server(settings, ScriptedModel(), agent=other, features=[BROWSER])
     assert "StopAtTools" in capsys.readouterr().err
     assert equip(other, [Feature()]).tool_use_behavior == "stop_on_first_tool"
+
+
+def test_such_an_agent_of_one_turn_ends_that_turn_alone(
+    chat: Chat, model: ScriptedModel, server: AgentServer
+) -> None:
+    server.agent = AGENT.clone(tool_use_behavior="stop_on_first_tool")
+    [error] = [event for event in chat.say("Hello") if event["type"] == "error"]
+    assert "set up wrongly" in error["message"]
+    server.agent = AGENT
+    model.answers[:] = ["Hello."]
+    assert chat.messages(thread_of(chat.say("Hello")))[-1] == "Hello."
 
 
 def test_two_features_cannot_have_the_same_action(

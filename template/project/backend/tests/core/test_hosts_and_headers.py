@@ -15,7 +15,7 @@ from core.http.hosts_and_headers import EdgeSettings, guard
 from core.http.routes import create_app
 from core.settings import load
 
-from app.wiring import PROJECT, Settings, build_app
+from app.wiring import PROJECT, Settings
 
 POLICY = "default-src 'none'; script-src 'self'"
 
@@ -52,7 +52,8 @@ def http(settings: Settings) -> Iterator[httpx.Client]:
 
 
 def test_what_is_added_to_the_app_later_is_inside_the_edge(settings: Settings) -> None:
-    app = build_app(settings, serve_with(EchoServer, settings))
+    app = create_app(PROJECT, settings, serve_with(EchoServer, settings))
+    guard(app, settings)
 
     @app.middleware("http")
     async def mine(request: Request, call_next: RequestResponseEndpoint) -> Response:

@@ -18,9 +18,9 @@ from starlette.requests import Request
 
 from core.context import RequestContext
 from core.errors import Refused
+from core.turns.agent_server import AgentServer
 from core.turns.tracing import trace
 
-from app.server import Server
 from app.wiring import Settings
 
 
@@ -76,7 +76,7 @@ def limits() -> Unlimited:
 
 
 @pytest.fixture
-def server(settings: Settings, model: ScriptedModel, limits: Unlimited) -> Server:
+def server(settings: Settings, model: ScriptedModel, limits: Unlimited) -> AgentServer:
     return scripted_server(settings, model, sign_in=SignedIn(), limits=[limits])
 
 

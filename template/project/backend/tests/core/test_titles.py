@@ -14,10 +14,10 @@ from scripted_server import AGENT
 from servers import Everybody
 
 from core.turns import titles
+from core.turns.agent_server import AgentServer
 from core.turns.running import Turns
 from core.turns.titles import Titles
 
-from app.server import Server
 from app.wiring import Settings, open_locks, open_store
 
 
@@ -55,9 +55,9 @@ def model() -> NamingModel:
 
 
 @pytest.fixture
-def server(settings: Settings, model: NamingModel) -> Server:
+def server(settings: Settings, model: NamingModel) -> AgentServer:
     source, store, turns = ScriptedSource(model), open_store(settings), Turns(open_locks(settings))
-    return Server(
+    return AgentServer(
         store,
         turns,
         agent=AGENT,
@@ -73,7 +73,7 @@ def title_of(chat: Chat, thread_id: str) -> str:
     return title
 
 
-def until(server: Server) -> None:
+def until(server: AgentServer) -> None:
     """Wait for the titles that are being made."""
     deadline = time.monotonic() + 5
     assert isinstance(server.titles, Titles)
@@ -82,7 +82,7 @@ def until(server: Server) -> None:
         time.sleep(0.01)
 
 
-def test_the_model_names_the_thread(chat: Chat, model: NamingModel, server: Server) -> None:
+def test_the_model_names_the_thread(chat: Chat, model: NamingModel, server: AgentServer) -> None:
     thread_id = thread_of(chat.say("Where can I drink tea in Kyoto, and when?"))
     until(server)
     assert title_of(chat, thread_id) == "Tea in Kyoto"
@@ -94,7 +94,7 @@ def test_the_model_names_the_thread(chat: Chat, model: NamingModel, server: Serv
 
 
 def test_the_answer_does_not_wait_for_its_title(
-    chat: Chat, model: NamingModel, server: Server
+    chat: Chat, model: NamingModel, server: AgentServer
 ) -> None:
     model.may_name.clear()
     thread_id = thread_of(chat.say("Where is tea?"))
@@ -106,7 +106,7 @@ def test_the_answer_does_not_wait_for_its_title(
 
 
 def test_a_title_that_comes_in_time_is_shown_with_the_answer(
-    chat: Chat, model: NamingModel, server: Server
+    chat: Chat, model: NamingModel, server: AgentServer
 ) -> None:
     model.may_answer.clear()
     with ThreadPoolExecutor(1) as aside:
@@ -120,7 +120,7 @@ def test_a_title_that_comes_in_time_is_shown_with_the_answer(
 
 
 def test_a_rename_during_the_answer_is_not_overwritten(
-    chat: Chat, model: NamingModel, server: Server
+    chat: Chat, model: NamingModel, server: AgentServer
 ) -> None:
     model.may_name.clear()
     model.may_answer.clear()
@@ -138,7 +138,7 @@ def test_a_rename_during_the_answer_is_not_overwritten(
 
 @pytest.mark.parametrize("title", [RuntimeError("quota"), "", "No.\nTitle.", "Long " * 20])
 def test_without_a_title_the_first_words_stay(
-    chat: Chat, model: NamingModel, server: Server, title: str | Exception
+    chat: Chat, model: NamingModel, server: AgentServer, title: str | Exception
 ) -> None:
     model.title = title
     events = chat.say("Where is tea?")
@@ -147,7 +147,7 @@ def test_without_a_title_the_first_words_stay(
     assert not [event for event in events if event["type"] == "error"]
 
 
-def test_a_rename_is_not_overwritten(chat: Chat, model: NamingModel, server: Server) -> None:
+def test_a_rename_is_not_overwritten(chat: Chat, model: NamingModel, server: AgentServer) -> None:
     model.may_name.clear()
     thread_id = thread_of(chat.say("Where is tea?"))
     chat.post("threads.update", thread_id=thread_id, title="My own")
@@ -157,7 +157,7 @@ def test_a_rename_is_not_overwritten(chat: Chat, model: NamingModel, server: Ser
 
 
 def test_a_deleted_thread_does_not_come_back_for_its_title(
-    chat: Chat, model: NamingModel, server: Server
+    chat: Chat, model: NamingModel, server: AgentServer
 ) -> None:
     model.may_name.clear()
     thread_id = thread_of(chat.say("Where is tea?"))
@@ -167,7 +167,9 @@ def test_a_deleted_thread_does_not_come_back_for_its_title(
     assert chat.post("threads.list").json()["data"] == []
 
 
-def test_a_retry_asks_for_no_second_title(chat: Chat, model: NamingModel, server: Server) -> None:
+def test_a_retry_asks_for_no_second_title(
+    chat: Chat, model: NamingModel, server: AgentServer
+) -> None:
     model.answers[:] = [RuntimeError("overloaded"), "Now it works."]
     model.title = RuntimeError("overloaded")
     events = chat.say("Where is tea?")
