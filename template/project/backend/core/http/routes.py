@@ -112,7 +112,7 @@ def create_app(name: str, settings: ServerSettings, server: TurnServer) -> FastA
 class UnforeseenErrors:
     """Answers an error that nobody foresaw inside of CORS, so that pages may read the answer.
 
-    The error goes on its way, to the log: Starlette's own answer to it would stand outside.
+    Starlette's own answer to it would stand outside.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -129,10 +129,12 @@ class UnforeseenErrors:
         try:
             await self.app(scope, receive, watch)
         except Exception as error:
-            if scope["type"] == "http" and not started:
-                response = await failed(Request(scope), error)
-                await response(scope, receive, watch)
-            raise
+            if scope["type"] != "http" or started:
+                raise
+            request = Request(scope)
+            log.error("request %s failed", request_id_of(request), exc_info=error)
+            response = await failed(request, error)
+            await response(scope, receive, watch)
 
 
 async def call_all(handlers: list[Any]) -> None:
