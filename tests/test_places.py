@@ -105,6 +105,14 @@ def test_an_mcp_server_of_the_resources_is_waited_for_named_and_used(
         with mcp_server(tmp_path, port):
             backend.ready(40)
             assert backend.say("Will it rain in Kyoto?").text == "Take an umbrella."
+        # It goes: the chat says it, and /ready too. It comes back: all is well again.
+        [error] = backend.say("And now?").errors
+        assert "A server of the agent's tools does not answer." in error["message"]
+        assert backend.http.get("/ready").status_code == 503
+        standin.answers(Answer(ToolCall("forecast", {"city": "Nara"})), Answer(Text("There, too.")))
+        with mcp_server(tmp_path, port):
+            backend.ready(40)
+            assert backend.say("Will it rain in Nara?").text == "There, too."
     assert "It rains in Kyoto." in str(standin.requests[1].body)
 
 

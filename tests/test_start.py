@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.backend import message, sse
+from tests.backend import Backend, message, sse
 from tests.git import reword
 from tests.providers import KEY, environment, talking_to
 from tests.render import render, render_into
@@ -403,3 +403,92 @@ def test_a_word_that_main_does_not_know_is_refused() -> None:
     project = render(level=1, store="memory")
     assert "unrecognized arguments: --relaod" in failed_start(project, {}, "--relaod")
     assert "--workers must be 1 or more" in failed_start(project, {}, "--workers", "0")
+
+
+SLOW = """
+    async def respond(self, thread, input_user_message, context):
+        import asyncio
+        from chatkit.types import (
+            AssistantMessageContentPartTextDelta as Delta,
+            ThreadItemAddedEvent,
+            ThreadItemUpdatedEvent,
+        )
+
+        item = AssistantMessageItem(
+            id=self.store.generate_item_id("message", thread, context),
+            thread_id=thread.id,
+            created_at=datetime.now(),
+            content=[AssistantMessageContent(text="")],
+        )
+        thread.title = thread.title or "Mine"
+        yield ThreadItemAddedEvent(item=item)
+        for number in range(20):
+            delta = Delta(content_index=0, delta=f"{number} ")
+            yield ThreadItemUpdatedEvent(item_id=item.id, update=delta)
+            item.content[0].text += delta.delta
+            await asyncio.sleep(0.1)
+        yield ThreadItemDoneEvent(item=item)
+"""
+
+
+@pytest.fixture
+def slow_hello(tmp_path: Path) -> Iterator[Backend]:
+    """A hello world of somebody's own, whose answers take two seconds."""
+    project = render_into(tmp_path / "myapp", level=1, store="memory")
+    hello = project / "backend/app/hello.py"
+    source = hello.read_text(encoding="utf-8")
+    hello.write_text(source[: source.index("    async def respond")] + SLOW, encoding="utf-8")
+    with Backend(project, {}) as backend:
+        yield backend
+
+
+def test_a_hello_world_that_is_left_ends_at_once_and_keeps_what_it_said(
+    slow_hello: Backend,
+) -> None:
+    with slow_hello.stream(*message("Hello")) as response:
+        events = sse(response)
+        thread = next(events)["thread"]["id"]
+        while '"3 "' not in json.dumps(next(events)):
+            pass
+    slow_hello.settle(1)
+    [(_, said), (_, kept)] = slow_hello.texts(thread)
+    assert said == "Hello"
+    assert kept.startswith("0 1 2 3 ")
+    assert "9" not in kept
+
+
+def test_a_hello_world_s_thread_is_renamed_and_deleted_while_it_answers(
+    slow_hello: Backend,
+) -> None:
+    with slow_hello.stream(*message("Hello")) as response:
+        events = sse(response)
+        thread = next(events)["thread"]["id"]
+        while "0 " not in json.dumps(next(events)):
+            pass
+        slow_hello.ask("threads.update", thread_id=thread, title="Renamed")
+        list(events)
+    assert slow_hello.ask("threads.get_by_id", thread_id=thread)["title"] == "Renamed"
+    type, params = message("Again", thread)
+    with slow_hello.stream(type, params) as response:
+        events = sse(response)
+        next(events)
+        began = time.monotonic()
+        assert slow_hello.post("threads.delete", thread_id=thread).status_code == 200
+        assert time.monotonic() - began < 1.5
+        list(events)
+    assert slow_hello.ask("threads.list")["data"] == []
+
+
+def test_another_provider_is_not_asked_at_the_local_server_s_address(tmp_path: Path) -> None:
+    project = render(level=2, provider="local", store="memory")
+    script = "import main; print(main.server.model.base_url)"
+    for url, given in (("", "None"), ("http://gateway.example/v1", "http://gateway.example/v1")):
+        ran = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", script],
+            cwd=project / "backend",
+            env=bare({"MODEL": "litellm/anthropic/claude", "MODEL_BASE_URL": url}),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert ran.stdout.strip() == given

@@ -104,7 +104,7 @@ def use_other_lines(settings: ServerSettings) -> None:
         if name.upper() in names:
             continue
         # The names of two providers' keys are alike, and both may be meant.
-        alike = 0.9 if "_API_" in name.upper() else 0.8
+        alike = 0.9 if "_API_" in name.upper() else 0.75 if len(name) < 6 else 0.8
         if near := get_close_matches(name.upper(), names, n=1, cutoff=alike):
             print(f".env: {name} is no setting. Did you mean {near[0]}?", file=sys.stderr)
         if value:

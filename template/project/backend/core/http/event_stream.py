@@ -25,7 +25,7 @@ class EventStream(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._turn.leave()
+            self._turn.end()
 
 
 async def read(turn: Turn) -> AsyncIterator[bytes]:

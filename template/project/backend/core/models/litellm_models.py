@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any
 
 from agents import Model, ModelSettings
-from dotenv import load_dotenv
+from dotenv import dotenv_values
 
 from core.models.complete_answers import CompleteAnswers
 from core.models.source import TIMEOUT_MARGIN, ModelSource
@@ -114,8 +114,11 @@ class LitellmSource(ModelSource):
 
     def load(self) -> Model:
         if self.name.startswith("litellm/"):
-            # LiteLLM finds the key of whichever provider it is in the environment.
-            load_dotenv(ROOT / ".env")
+            # LiteLLM finds the key of whichever provider it is in the environment. Other lines
+            # of .env are there already; the project's secrets stay out.
+            for name, value in dotenv_values(ROOT / ".env", encoding="utf-8-sig").items():
+                if "_API_" in name and value:
+                    os.environ.setdefault(name, value)
         # Imported here, in the loading thread: it takes seconds.
         import litellm
         from agents.extensions.models.litellm_model import LitellmModel

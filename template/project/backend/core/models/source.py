@@ -11,7 +11,7 @@ log = logging.getLogger("app")
 
 
 TIMEOUT_MARGIN = 10.0
-"""Seconds that a client waits beyond MODEL_TIMEOUT, which stream.py watches, and tells better."""
+"""Seconds that a client waits beyond MODEL_TIMEOUT, which watched_run.py watches."""
 
 
 class ModelUnavailable(Exception):

@@ -37,12 +37,12 @@ from core.models.source import ModelSource
 from core.protocol.messages import title_of
 from core.settings import ServerSettings, give_up
 from core.stores.base import BaseStore
-from core.turns.failures import failed_run
+from core.turns.failures import failed_run, is_mcp_error
 from core.turns.feature import Feature, WrongAgent, actions_of, equip
 from core.turns.history import model_input
 from core.turns.item_converter import ItemConverter
 from core.turns.run_stream import stream_run
-from core.turns.running import Turns
+from core.turns.running import STOP_SECONDS, Turns
 from core.turns.server import TurnServer
 from core.turns.widget_actions import StreamingAction, SyncAction, check_action
 
@@ -85,10 +85,12 @@ class AgentServer(TurnServer):
     `transcribe`. Its own `starters` and `answered_by` stand, too.
     """
 
+    patience = STOP_SECONDS
     item_converter: ThreadItemConverter = ItemConverter()
-    """Turns the thread's items into the model's input: attachments, tags, widgets, hidden items."""
+    """Asked at the beginning of each turn: it turns the thread's newest items into the model's
+    input, such as attachments, tags, widgets and hidden items."""
     response_converter: ResponseStreamConverter = ResponseStreamConverter()
-    """Turns what the model streams into ChatKit's: annotations, and generated images."""
+    """Asked while an answer streams: it turns annotations and generated images into ChatKit's."""
 
     def __init__(
         self,
@@ -192,7 +194,6 @@ class AgentServer(TurnServer):
         context: RequestContext,
     ) -> AsyncIterator[ThreadStreamEvent]:
         turn = self.turns.of(context)
-        turn.thread = thread
         if input_user_message and not thread.title:
             if self.titles:
                 self.titles.begin(thread, input_user_message, context)
@@ -240,10 +241,17 @@ class AgentServer(TurnServer):
             run_context,
             converter=self.response_converter,
             stop=turn.stop,
+            note_failure=self.note_failure,
             silence=self.settings.model_timeout,
             api_key=source.key_name,
         ):
             yield event
+
+    def note_failure(self, error: Exception) -> None:
+        """Called with what a run failed of, before the chat is told."""
+        if is_mcp_error(error):
+            # Its session does not come back by itself, though its server may.
+            self.resources.reopen()
 
     # --- The actions of widgets ---
 
@@ -283,7 +291,6 @@ class AgentServer(TurnServer):
         sender: WidgetItem | None,
         context: RequestContext,
     ) -> AsyncIterator[ThreadStreamEvent]:
-        self.turns.of(context).thread = thread
         known = self.actions[action.type]
         assert isinstance(known, StreamingAction) and sender is not None
         payload = known.payload.model_validate(action.payload or {})

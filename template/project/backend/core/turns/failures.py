@@ -14,6 +14,7 @@ from agents import (
     UserError,
 )
 from chatkit.errors import CustomStreamError
+from mcp.shared.exceptions import MCPError
 
 from core.context import RequestContext
 from core.models.complete_answers import CutShort
@@ -35,6 +36,11 @@ EMPTY = Failure("The model gave an empty answer. Try again.", True)
 OVERLOADED = Failure("The model provider is overloaded. Try again in a moment.", True)
 SILENT = Failure("The model has been silent for too long. Try again.", True)
 UNKNOWN = Failure("The answer failed. The server's log has the cause. Try again.", True)
+TOOLS_AWAY = Failure(
+    "A server of the agent's tools does not answer. Try again in a moment; the server's log says "
+    "more.",
+    True,
+)
 UNREACHABLE = Failure(
     "The model provider cannot be reached; the server's log says where. Try again.", True
 )
@@ -81,8 +87,10 @@ def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
             return Failure("This cannot be answered here.", False)
         case MaxTurnsExceeded():
             return Failure("The answer took too many steps and was stopped. Ask for less.", True)
-        case UserError():
+        case UserError() if not is_mcp_error(error):
             return Failure("The agent is set up wrongly. The server's log has the cause.", False)
+        case _ if is_mcp_error(error):
+            return TOOLS_AWAY
         case openai.APITimeoutError():
             return SILENT
         case openai.APIError() if nobody or isinstance(error, openai.APIConnectionError):
@@ -144,6 +152,19 @@ def by_status(status: int | None, api_key: str | None) -> Failure:
             return Failure("The model provider refused the request.", True)
         case None:
             return BROKE_OFF
+
+
+def is_mcp_error(error: BaseException | None) -> bool:
+    """Whether a server of tools has failed: an MCP server that is away, or was started anew."""
+    while error is not None:
+        frames = traceback.walk_tb(error.__traceback__)
+        if isinstance(error, MCPError) or (
+            isinstance(error, UserError)
+            and any("agents.mcp" in frame.f_globals.get("__name__", "") for frame, _ in frames)
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def root_of(error: Exception) -> Exception:

@@ -44,6 +44,7 @@ class Resources:
         # Set once `value` holds what was opened.
         self._opened = asyncio.Event()
         self._closing = asyncio.Event()
+        self._closing_or_lost = asyncio.Event()
         self._failure: str | None = None
         self._value: Any = None
 
@@ -55,6 +56,7 @@ class Resources:
     async def close(self) -> None:
         """Close what was opened, and wait for it, within CLOSE_SECONDS."""
         self._closing.set()
+        self._closing_or_lost.set()
         if self._task is None:
             return
         if not self._opened.is_set():
@@ -80,6 +82,13 @@ class Resources:
                 ) from None
         return self._value
 
+    def reopen(self) -> None:
+        """Close what was opened, and open it anew, because something in it is lost."""
+        if self._opened.is_set():
+            log.warning("app/resources.py is closed and opened anew")
+            self._opened.clear()
+            self._closing_or_lost.set()
+
     @property
     def value(self) -> Any:
         """What was opened, or None while that is not so."""
@@ -100,8 +109,11 @@ class Resources:
                     self._failure = None
                     self._opened.set()
                     pause = FIRST_PAUSE
-                    await self._closing.wait()
-                return
+                    await self._closing_or_lost.wait()
+                if self._closing.is_set():
+                    return
+                self._closing_or_lost.clear()
+                continue
             except asyncio.CancelledError:
                 self._opened.clear()
                 self._failure = "cancelled while opening"

@@ -1,7 +1,7 @@
 """A run of the agent as ChatKit events: own ids, Stop, silence, kept partial answers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -44,6 +44,7 @@ async def stream_run(
     *,
     converter: ResponseStreamConverter,
     stop: asyncio.Event,
+    note_failure: Callable[[Exception], None],
     silence: float,
     api_key: str | None,
 ) -> AsyncIterator[ThreadStreamEvent]:
@@ -72,6 +73,7 @@ async def stream_run(
         if answered and isinstance(error, CutShort) and error.reason in CUT:
             yield NoticeEvent(level="warning", message=CUT[error.reason])
         elif error is not None:
+            note_failure(error)
             raise failed_run(error, request, begun=answered, api_key=api_key)
         elif watched.silent:
             raise failed(SILENT, request)

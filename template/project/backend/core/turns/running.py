@@ -36,18 +36,26 @@ class Turn:
     """What is to be sent; None is the end."""
     task: asyncio.Task[None] | None = None
     """What fills `chunks`: it outlives the client's leaving, so that what was said is kept."""
+    patience: float = STOP_SECONDS
+    """Seconds that it may take to end by itself, once it is stopped, before it is cancelled."""
+    cancelling: bool = False
+    """Whether that is on its way. A second time would cancel the saving of what was said."""
 
-    def leave(self) -> None:
-        """Nobody reads any more: stop the turn, which has STOP_SECONDS to save what was said."""
+    def end(self) -> None:
+        """Stop the turn: nobody reads any more, or its thread is deleted. What was said is kept."""
         if self.task and not self.task.done():
             self.stop.set()
-            asyncio.get_running_loop().call_later(STOP_SECONDS, self.task.cancel)
+            if not self.cancelling:
+                self.cancelling = True
+                asyncio.get_running_loop().call_later(self.patience, self.task.cancel)
 
 
 class Turns:
     """Which threads are being answered, and by which turn."""
 
     def __init__(self, locks: Locks) -> None:
+        self.patience = STOP_SECONDS
+        """As in Turn: the server says how long its `respond` may take to end by itself."""
         self._locks = locks
         self._of: WeakKeyDictionary[RequestContext, Turn] = WeakKeyDictionary()
         self._deleting: Counter[tuple[str, str]] = Counter()
@@ -58,7 +66,7 @@ class Turns:
 
     def of(self, context: RequestContext) -> Turn:
         """The turn that this request makes."""
-        return self._of.setdefault(context, Turn())
+        return self._of.setdefault(context, Turn(patience=self.patience))
 
     @asynccontextmanager
     async def writing(self, thread_id: str, context: RequestContext) -> AsyncIterator[None]:
@@ -90,7 +98,7 @@ class Turns:
         self._deleting[key] += 1
         try:
             if turn := self._writing.get(key):
-                turn.stop.set()
+                turn.end()
             async with (
                 self._locks.hold(*key, BUSY_SECONDS),
                 self.changing(thread_id, context),
@@ -150,7 +158,10 @@ class Turns:
     def _stop_all(self) -> None:
         self._stopping = True
         for turn in self._tasks.values():
-            turn.stop.set()
+            if self.patience:
+                turn.stop.set()
+            else:
+                turn.end()
 
     async def close(self) -> None:
         """Stop every turn and wait, within 2 * STOP_SECONDS, until each has saved what was said."""
@@ -160,7 +171,8 @@ class Turns:
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
             for task in late:
-                task.cancel()
+                if not self._tasks[task].cancelling:
+                    task.cancel()
             if late:
                 # They give their locks back one after another, which may take long.
                 await asyncio.wait(late, timeout=STOP_SECONDS)

@@ -1,6 +1,6 @@
 """The ChatKitServer: a request is parsed, checked, begun, answered and sent, in this order."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from datetime import datetime
 from typing import Protocol
@@ -77,6 +77,9 @@ class TurnServer(ChatKitServer[RequestContext]):
     answered_by = "no model"
     starters: Sequence[str] = ()
     models: Sequence[str] = ()
+    # Seconds that `respond` takes to end by itself when its turn is stopped. Without them it is
+    # cancelled, and what it said is kept.
+    patience = 0.0
 
     def __init__(
         self,
@@ -91,6 +94,7 @@ class TurnServer(ChatKitServer[RequestContext]):
         super().__init__(store, attachment_store)
         check_overrides(type(self))
         self.turns = turns
+        turns.patience = self.patience
         self.sign_in = sign_in
         self.limits = limits
         self.resources = resources or Resources()
@@ -213,6 +217,17 @@ class TurnServer(ChatKitServer[RequestContext]):
             async with aclosing(self._process_streaming_impl(request, context)) as events:
                 async for event in events:
                     yield event
+
+    async def _process_events(
+        self,
+        thread: ThreadMetadata,
+        context: RequestContext,
+        stream: Callable[[], AsyncIterator[ThreadStreamEvent]],
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        # A rename meanwhile reaches the thread that the turn holds, and saves at its end.
+        self.turns.of(context).thread = thread
+        async for event in super()._process_events(thread, context, stream):
+            yield event
 
     async def _answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
         """The answer to a request that is answered at once."""

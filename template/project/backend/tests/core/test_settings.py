@@ -7,9 +7,13 @@ import pytest
 
 from core.settings import load
 
-from app.wiring import Settings
+from app.wiring import Settings, build_app, build_server
 
 BACKEND = Path(__file__).resolve().parents[2]
+
+
+def test_the_wiring_makes_a_server_and_its_app(settings: Settings) -> None:
+    assert build_app(settings, build_server(settings))
 
 
 def test_every_setting_stands_in_the_example() -> None:
