@@ -260,6 +260,7 @@ NOT_REQUIRED = {"cryptography": "an older one for Macs with an Intel processor"}
 COMES_WITH = {
     "agents": "openai-chatkit",
     "cryptography": "pyjwt",
+    "mcp": "openai-agents",
     "openai": "openai-agents",
     "pydantic": "fastapi",
     "pydantic_core": "fastapi",
