@@ -64,8 +64,8 @@ class FinishedStream:
     """Passes chat completion chunks on, and raises CutShort unless they end with a complete answer.
 
     A cut connection and an error in mid-stream otherwise pass for the end of the answer: the Agents
-    SDK asks only OpenAI's own host for a finish reason, and LiteLLM invents one for Gemini ("stop"),
-    but keeps what the provider really said in `received_finish_reason`.
+    SDK asks only OpenAI's own host for a finish reason, and LiteLLM invents Gemini's ("stop"), but
+    keeps what the provider really said in `received_finish_reason`.
     """
 
     def __init__(self, stream: ChunkStream) -> None:
