@@ -185,6 +185,22 @@ def test_what_is_lost_is_opened_again_and_what_does_not_close_is_given_up(
     assert time.monotonic() - began < 5
 
 
+def test_settings_of_one_s_own_are_read_and_a_wrong_one_ends_the_start(
+    agent_project: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    put(agent_project, "backend/app/weather.py")
+    agent = agent_project / "backend/app/agent.py"
+    reword(agent, "STARTERS = (", "from app.weather import settings\n\nSTARTERS = (\n", 1)
+    reword(agent, "What can you do?", 'Will it rain in " + settings.weather_city + "?')
+    (agent_project / ".env").write_text("WEATHER_CITY=Nara\n", encoding="utf-8")
+    env = environment("local", standin, tmp_path)
+    with Backend(agent_project, env) as backend:
+        assert "Will it rain in Nara?" in backend.http.get("/page/about.json").json()["starters"]
+    reword(agent_project / "backend/app/weather.py", "min_length=1", "min_length=3")
+    said = failed_start(agent_project, env | {"WEATHER_CITY": "X"})
+    assert said == "Cannot start: WEATHER_CITY must be a city. Set it in .env or the environment.\n"
+
+
 # --- Routes ---
 
 
