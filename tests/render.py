@@ -98,7 +98,7 @@ def the_template() -> Iterator[None]:
     """Import `app` from the template as it lies there; other tests import that of a project."""
 
     def take_out() -> dict[str, Any]:
-        own = ("app", "core", "store_contract", "store_samples")
+        own = ("app", "core", "store_contract", "store_safety", "store_samples")
         names = [name for name in sys.modules if name.split(".")[0] in own]
         return {name: sys.modules.pop(name) for name in names}
 

@@ -153,6 +153,7 @@ LEVEL_2 = {
     "backend/tests/scripted_model.py",
     "backend/tests/scripted_server.py",
     "backend/tests/store_contract.py",
+    "backend/tests/store_safety.py",
     "backend/tests/store_samples.py",
 }
 LEVEL_3 = {

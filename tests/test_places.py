@@ -145,7 +145,7 @@ import anyio
 
 from core.turns.resources import NotReady
 
-opened = []
+opened, closed = [], []
 
 
 async def fail():
@@ -162,6 +162,9 @@ async def open_resources():
         if len(opened) == 2:
             group.start_soon(fail)
         yield "open"
+    closed.append(len(opened))
+    if len(opened) == 3:
+        raise ConnectionError
     await asyncio.sleep(60)
 """
 
@@ -181,6 +184,14 @@ def test_what_is_lost_is_opened_again_and_what_does_not_close_is_given_up(
             assert time.monotonic() < deadline
             time.sleep(0.05)
         backend.ready()
+        # Lost by its own word, it does not even close in peace; once more is enough.
+        backend.loop.call_soon_threadsafe(backend.main.server.resources.reopen)
+        while len(own.opened) < 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        backend.ready()
+        time.sleep(0.5)
+        assert (len(own.opened), own.closed) == (4, [3])
         began = time.monotonic()
     assert time.monotonic() - began < 5
 

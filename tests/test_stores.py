@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from tests.postgres import new_database
 from tests.render import BACKEND, the_template
 
-pytest.register_assert_rewrite("store_contract")
+pytest.register_assert_rewrite("store_contract", "store_safety")
 with the_template():
     from store_contract import StoreContract
     from store_samples import (

@@ -38,11 +38,13 @@ def create_app(name: str, settings: ServerSettings, server: TurnServer) -> FastA
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await server.start()
-        app.state.started = True
-        await call_all(app.router.on_startup)
-        yield
-        await call_all(app.router.on_shutdown)
-        await server.close()
+        try:
+            await call_all(app.router.on_startup)
+            app.state.started = True
+            yield
+            await call_all(app.router.on_shutdown)
+        finally:
+            await server.close()
 
     errors = (Refused, NotFoundError, StoreError, ClientDisconnect, Exception)
     app = FastAPI(

@@ -34,21 +34,21 @@ def equip(agent: Agent[Any], features: Sequence[Feature]) -> Agent[Any]:
     Raises WrongAgent where the agent's runs end at tools in another way.
     """
     client_tools = [tool.name for feature in features for tool in feature.client_tools]
+    stops = agent.tool_use_behavior
+    if isinstance(stops, dict):
+        client_tools += stops["stop_at_tool_names"]
+    elif client_tools and stops != "run_llm_again":
+        raise WrongAgent(
+            f"The agent {agent.name}: with client tools, tool_use_behavior has to be StopAtTools."
+        )
     tools = list(agent.tools)
     for feature in features:
         tools += [tool for tool in feature.tools if tool not in tools]
         tools += [tool for tool in feature.client_tools if tool not in tools]
-    agent = agent.clone(tools=tools)
-    if not client_tools:
-        return agent
-    stops = agent.tool_use_behavior
-    if isinstance(stops, dict):
-        client_tools += stops["stop_at_tool_names"]
-    elif stops != "run_llm_again":
-        raise WrongAgent(
-            f"The agent {agent.name}: with client tools, tool_use_behavior has to be StopAtTools."
-        )
-    return agent.clone(tool_use_behavior=StopAtTools(stop_at_tool_names=client_tools))
+    if client_tools:
+        stops = StopAtTools(stop_at_tool_names=client_tools)
+    # The SDK checks each clone anew, so there is one, and none where nothing is added.
+    return agent.clone(tools=tools, tool_use_behavior=stops) if features else agent
 
 
 def actions_of(features: Sequence[Feature]) -> Actions:

@@ -41,10 +41,11 @@ class Resources:
     def __init__(self, opener: Opener = nothing) -> None:
         self._opener = opener
         self._task: asyncio.Task[None] | None = None
-        # Set once `value` holds what was opened.
+        # Set while `_value` is what was opened.
         self._opened = asyncio.Event()
-        self._closing = asyncio.Event()
-        self._closing_or_lost = asyncio.Event()
+        # Tells the task to close what it has opened: for good, or because something in it is lost.
+        self._end = asyncio.Event()
+        self._closing = False
         self._failure: str | None = None
         self._value: Any = None
 
@@ -55,8 +56,8 @@ class Resources:
 
     async def close(self) -> None:
         """Close what was opened, and wait for it, within CLOSE_SECONDS."""
-        self._closing.set()
-        self._closing_or_lost.set()
+        self._closing = True
+        self._end.set()
         if self._task is None:
             return
         if not self._opened.is_set():
@@ -87,7 +88,7 @@ class Resources:
         if self._opened.is_set():
             log.warning("app/resources.py is closed and opened anew")
             self._opened.clear()
-            self._closing_or_lost.set()
+            self._end.set()
 
     @property
     def value(self) -> Any:
@@ -102,38 +103,34 @@ class Resources:
 
     async def _keep_open(self) -> None:
         pause = FIRST_PAUSE
-        while True:
+        while not self._closing:
+            self._end.clear()
+            stage = "while opening"
             try:
                 async with self._opener() as value:
                     self._value = value
                     self._failure = None
                     self._opened.set()
-                    pause = FIRST_PAUSE
-                    await self._closing_or_lost.wait()
-                if self._closing.is_set():
-                    return
-                self._closing_or_lost.clear()
+                    pause, stage = FIRST_PAUSE, "while open"
+                    await self._end.wait()
                 continue
             except asyncio.CancelledError:
                 self._opened.clear()
-                self._failure = "cancelled while opening"
-                if not self._closing.is_set():
-                    log.error("app/resources.py was cancelled, and is not tried again")
+                self._failure = f"cancelled {stage}"
+                if not self._closing:
+                    log.error("app/resources.py was cancelled %s, and is not tried again", stage)
                 raise
             # SystemExit too: a wrong setting that it loads must not end a server that serves.
             except (Exception, SystemExit) as error:
-                if self._closing.is_set():
+                if self._closing:
                     log.exception("app/resources.py failed as it closed")
                     return
                 # What was open may end by itself, as an MCP server's session does.
                 self._opened.clear()
                 # The log has it all; /ready is for everyone, and an error's words may be secret.
                 known = isinstance(error, NotReady)
-                self._failure = str(error) if known else f"{type(error).__name__} while opening"
-                log.error(
-                    "app/resources.py could not open, and tries again in %.0f s",
-                    pause,
-                    exc_info=error,
-                )
+                self._failure = str(error) if known else f"{type(error).__name__} {stage}"
+                line = "app/resources.py failed %s, and is tried again in %.0f s"
+                log.error(line, stage, pause, exc_info=error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)

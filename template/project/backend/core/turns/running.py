@@ -43,11 +43,11 @@ class Turn:
 
     def end(self) -> None:
         """Stop the turn: nobody reads any more, or its thread is deleted. What was said is kept."""
-        if self.task and not self.task.done():
-            self.stop.set()
-            if not self.cancelling:
-                self.cancelling = True
-                asyncio.get_running_loop().call_later(self.patience, self.task.cancel)
+        self.stop.set()
+        # Without a task it has not begun to speak: `run` ends it as soon as it does.
+        if self.task and not self.task.done() and not self.cancelling:
+            self.cancelling = True
+            asyncio.get_running_loop().call_later(self.patience, self.task.cancel)
 
 
 class Turns:
@@ -132,6 +132,8 @@ class Turns:
         turn.task = task = asyncio.create_task(_run(stream, turn.chunks))
         self._tasks[task] = turn
         task.add_done_callback(lambda task: self._tasks.pop(task))
+        if turn.stop.is_set():
+            turn.end()
         return turn
 
     def start(self) -> None:
