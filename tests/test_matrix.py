@@ -136,6 +136,7 @@ LEVEL_2 = {
     "backend/core/models/sendable_input.py",
     "backend/core/models/source.py",
     "backend/core/models/complete_answers.py",
+    "backend/core/turns/action_server.py",
     "backend/core/turns/agent_server.py",
     "backend/core/turns/failures.py",
     "backend/core/turns/feature.py",

@@ -13,21 +13,16 @@ from agents import (
     RunErrorHandlers,
     Runner,
     ToolErrorFormatterArgs,
+    TResponseInputItem,
     set_tracing_disabled,
 )
-from chatkit.actions import Action
 from chatkit.agents import AgentContext, ResponseStreamConverter, ThreadItemConverter
 from chatkit.errors import CustomStreamError
 from chatkit.types import (
-    ChatKitReq,
     StreamOptionsEvent,
-    SyncCustomActionResponse,
     ThreadMetadata,
-    ThreadsCustomActionReq,
-    ThreadsSyncCustomActionReq,
     ThreadStreamEvent,
     UserMessageItem,
-    WidgetItem,
 )
 from pydantic import Field
 
@@ -37,14 +32,13 @@ from core.models.source import ModelSource
 from core.protocol.messages import title_of
 from core.settings import ServerSettings, give_up
 from core.stores.base import BaseStore
+from core.turns.action_server import ActionServer
 from core.turns.failures import failed_run, is_mcp_error
 from core.turns.feature import Feature, WrongAgent, actions_of, equip
 from core.turns.history import model_input
 from core.turns.item_converter import ItemConverter
 from core.turns.run_stream import stream_run
 from core.turns.running import STOP_SECONDS, Turns
-from core.turns.server import TurnServer
-from core.turns.widget_actions import StreamingAction, SyncAction, check_action
 
 log = logging.getLogger("app")
 
@@ -77,7 +71,7 @@ class TitleMaker(Protocol):
         """Called once, after the last request."""
 
 
-class AgentServer(TurnServer):
+class AgentServer(ActionServer):
     """Answers with an agent, which remembers the thread.
 
     A project decides the rest in app/server.py, by overriding `agent_for`, `model_for`, `admit`,
@@ -107,9 +101,9 @@ class AgentServer(TurnServer):
     ) -> None:
         """`starters` are first messages to choose from, beside those of the features.
 
-        TurnServer takes the other parts.
+        ActionServer and TurnServer take the other parts.
         """
-        super().__init__(store, turns, **parts)
+        super().__init__(store, turns, actions=actions_of(features), **parts)
         self.features = features
         self.agent = agent
         try:
@@ -117,12 +111,11 @@ class AgentServer(TurnServer):
         except WrongAgent as error:
             give_up(f"app/agent.py: {error}")
         self.model = model
-        if type(self).answered_by == TurnServer.answered_by:
+        if type(self).answered_by == ActionServer.answered_by:
             self.answered_by = model.name
         self.settings = settings
         given = [*(each for feature in features for each in feature.starters), *starters]
         self.starters = type(self).starters or given
-        self.actions = actions_of(features)
         self.titles = titles
 
     async def start(self) -> None:
@@ -193,7 +186,6 @@ class AgentServer(TurnServer):
         input_user_message: UserMessageItem | None,
         context: RequestContext,
     ) -> AsyncIterator[ThreadStreamEvent]:
-        turn = self.turns.of(context)
         if input_user_message and not thread.title:
             if self.titles:
                 self.titles.begin(thread, input_user_message, context)
@@ -222,6 +214,19 @@ class AgentServer(TurnServer):
         run_context = AgentContext[RequestContext](
             thread=thread, store=self.store, request_context=context
         )
+        async for event in self.stream(agent, history, source, run_context):
+            yield event
+
+    async def stream(
+        self,
+        agent: Agent[Any],
+        given: list[TResponseInputItem],
+        source: ModelSource,
+        run_context: AgentContext[RequestContext],
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Run the agent, and give what the chat is shown of it."""
+        context = run_context.request_context
+        turn = self.turns.of(context)
         try:
             model = await source.get()
         except Exception as error:
@@ -230,7 +235,7 @@ class AgentServer(TurnServer):
             return
         run = Runner.run_streamed(
             agent,
-            history,
+            given,
             context=run_context,
             max_turns=self.settings.max_turns,
             error_handlers=RunErrorHandlers(model_refusal=refusal),
@@ -252,71 +257,6 @@ class AgentServer(TurnServer):
         if is_mcp_error(error):
             # Its session does not come back by itself, though its server may.
             self.resources.reopen()
-
-    # --- The actions of widgets ---
-
-    def offers(self, operation: str) -> bool:
-        if self._takes_actions(operation):
-            return bool(self.actions)
-        return super().offers(operation)
-
-    async def check(self, request: ChatKitReq, context: RequestContext) -> None:
-        await super().check(request, context)
-        if isinstance(
-            request, ThreadsCustomActionReq | ThreadsSyncCustomActionReq
-        ) and self._takes_actions(request.type):
-            params = request.params
-            if params.item_id is None:
-                raise Refused("params.item_id: an action comes from a widget.")
-            sender = await self.store.load_item(params.thread_id, params.item_id, context)
-            assert isinstance(sender, WidgetItem)
-            streams = isinstance(request, ThreadsCustomActionReq)
-            kind = StreamingAction if streams else SyncAction
-            check_action(self.actions, kind, params.action, sender)
-
-    def _takes_actions(self, operation: str) -> bool:
-        """Whether `actions` is for this operation, and not a method of a subclass."""
-        match operation:
-            case "threads.custom_action":
-                return type(self).action is AgentServer.action
-            case "threads.sync_custom_action":
-                return type(self).sync_action is AgentServer.sync_action
-            case _:
-                return False
-
-    async def action(
-        self,
-        thread: ThreadMetadata,
-        action: Action[str, Any],
-        sender: WidgetItem | None,
-        context: RequestContext,
-    ) -> AsyncIterator[ThreadStreamEvent]:
-        known = self.actions[action.type]
-        assert isinstance(known, StreamingAction) and sender is not None
-        payload = known.payload.model_validate(action.payload or {})
-        try:
-            async for event in known.handler(payload, sender, context):
-                yield event
-        except Refused as error:
-            raise CustomStreamError(context.signed(error.sentence)) from None
-        except Exception:
-            # Retry is for answers: it would take away what came after the user's last message.
-            log.exception("request %s: the action failed", context.request_id)
-            raise CustomStreamError(context.signed("This did not work.")) from None
-
-    async def sync_action(
-        self,
-        thread: ThreadMetadata,
-        action: Action[str, Any],
-        sender: WidgetItem | None,
-        context: RequestContext,
-    ) -> SyncCustomActionResponse:
-        known = self.actions[action.type]
-        assert isinstance(known, SyncAction) and sender is not None
-        payload = known.payload.model_validate(action.payload or {})
-        item = await known.handler(payload, sender, context)
-        await self.store.save_item(thread.id, item, context)
-        return SyncCustomActionResponse(updated_item=item)
 
 
 def refusal(refused: RunErrorHandlerInput[Any]) -> str:

@@ -1,0 +1,98 @@
+"""A server whose widgets do something: an action is checked, and its handler called."""
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from chatkit.actions import Action
+from chatkit.errors import CustomStreamError
+from chatkit.types import (
+    ChatKitReq,
+    SyncCustomActionResponse,
+    ThreadMetadata,
+    ThreadsCustomActionReq,
+    ThreadsSyncCustomActionReq,
+    ThreadStreamEvent,
+    WidgetItem,
+)
+
+from core.context import RequestContext
+from core.errors import Refused
+from core.stores.base import BaseStore
+from core.turns.running import Turns
+from core.turns.server import TurnServer
+from core.turns.widget_actions import Actions, StreamingAction, SyncAction, check_action
+
+log = logging.getLogger("app")
+
+
+class ActionServer(TurnServer):
+    """Takes the actions that it is given. A project may override `action` and `sync_action`."""
+
+    def __init__(self, store: BaseStore, turns: Turns, *, actions: Actions, **parts: Any) -> None:
+        """TurnServer takes the other parts."""
+        super().__init__(store, turns, **parts)
+        self.actions = actions
+
+    def offers(self, operation: str) -> bool:
+        if self._takes_actions(operation):
+            return bool(self.actions)
+        return super().offers(operation)
+
+    async def check(self, request: ChatKitReq, context: RequestContext) -> None:
+        await super().check(request, context)
+        if isinstance(
+            request, ThreadsCustomActionReq | ThreadsSyncCustomActionReq
+        ) and self._takes_actions(request.type):
+            params = request.params
+            if params.item_id is None:
+                raise Refused("params.item_id: an action comes from a widget.")
+            sender = await self.store.load_item(params.thread_id, params.item_id, context)
+            assert isinstance(sender, WidgetItem)
+            streams = isinstance(request, ThreadsCustomActionReq)
+            kind = StreamingAction if streams else SyncAction
+            check_action(self.actions, kind, params.action, sender)
+
+    def _takes_actions(self, operation: str) -> bool:
+        """Whether `actions` is for this operation, and not a method of a subclass."""
+        match operation:
+            case "threads.custom_action":
+                return type(self).action is ActionServer.action
+            case "threads.sync_custom_action":
+                return type(self).sync_action is ActionServer.sync_action
+            case _:
+                return False
+
+    async def action(
+        self,
+        thread: ThreadMetadata,
+        action: Action[str, Any],
+        sender: WidgetItem | None,
+        context: RequestContext,
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        known = self.actions[action.type]
+        assert isinstance(known, StreamingAction) and sender is not None
+        payload = known.payload.model_validate(action.payload or {})
+        try:
+            async for event in known.handler(payload, sender, context):
+                yield event
+        except Refused as error:
+            raise CustomStreamError(context.signed(error.sentence)) from None
+        except Exception:
+            # Retry is for answers: it would take away what came after the user's last message.
+            log.exception("request %s: the action failed", context.request_id)
+            raise CustomStreamError(context.signed("This did not work.")) from None
+
+    async def sync_action(
+        self,
+        thread: ThreadMetadata,
+        action: Action[str, Any],
+        sender: WidgetItem | None,
+        context: RequestContext,
+    ) -> SyncCustomActionResponse:
+        known = self.actions[action.type]
+        assert isinstance(known, SyncAction) and sender is not None
+        payload = known.payload.model_validate(action.payload or {})
+        item = await known.handler(payload, sender, context)
+        await self.store.save_item(thread.id, item, context)
+        return SyncCustomActionResponse(updated_item=item)
