@@ -1,9 +1,10 @@
 """A model that says what a test wrote, and remembers what it was told."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
-from agents import Model, ModelResponse
+from agents import Model, ModelResponse, Usage
 from agents.items import TResponseStreamEvent
 from openai.types.responses import (
     Response,
@@ -17,6 +18,7 @@ from openai.types.responses import (
     ResponseTextDeltaEvent,
 )
 
+from core.models.provider import Models
 from core.models.source import ModelSource
 
 Answer = str | ResponseFunctionToolCall | list[ResponseFunctionToolCall] | Exception
@@ -32,7 +34,10 @@ class ScriptedModel(Model):
         self.instructions: list[str | None] = []
 
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
-        raise NotImplementedError("the backend streams")
+        """For what runs beside the answer, such as a guardrail's agent: Runner.run."""
+        *_, last = [event async for event in self.stream_response(*args, **kwargs)]
+        assert isinstance(last, ResponseCompletedEvent)
+        return ModelResponse(output=last.response.output, usage=Usage(), response_id=None)
 
     async def stream_response(
         self, system_instructions: str | None, input: Any, *args: Any, **kwargs: Any
@@ -51,14 +56,19 @@ class ScriptedModel(Model):
 
 
 class ScriptedSource(ModelSource):
-    """Hands the scripted model to the server."""
+    """Hands the scripted model to the server, whatever its name."""
 
-    def __init__(self, model: ScriptedModel) -> None:
-        super().__init__("scripted")
-        self.model = model
+    def __init__(self, model: ScriptedModel, name: str = "scripted") -> None:
+        super().__init__(name)
+        self.scripted = model
 
     def load(self) -> Model:
-        return self.model
+        return self.scripted
+
+
+def scripted_models(model: ScriptedModel) -> Models:
+    """The models of a project in which the scripted one answers, whatever an agent names."""
+    return Models("scripted", "scripted", partial(ScriptedSource, model))
 
 
 def tool_call(

@@ -4,7 +4,7 @@ from typing import Any
 
 from agents import Agent, function_tool
 from chatkit.agents import AgentContext
-from scripted_model import ScriptedModel, ScriptedSource
+from scripted_model import ScriptedModel, scripted_models
 from servers import serve_with
 
 from core.context import RequestContext
@@ -22,12 +22,17 @@ async def throw_die() -> str:
 AGENT = Agent[AgentContext[RequestContext]](
     name="Of the tests", instructions="You are being tested.", tools=[throw_die]
 )
-"""So that the template's tests hold whatever stands in app/agent.py and app/server.py."""
+"""So that the template's tests hold whatever stands in app/agent.py and app/server.py. A server
+gets a copy, to which it may add its features' tools."""
 
 
 def scripted_server(
     project: Settings, model: ScriptedModel, kind: type[AgentServer] | None = None, **parts: Any
 ) -> AgentServer:
-    """An AgentServer, or a server of this kind, with a scripted model; `parts` are handed to it."""
-    given = {"agent": AGENT, "model": ScriptedSource(model), "settings": project, **parts}
+    """An AgentServer, or a server of this kind, with a scripted model; `parts` are handed to it.
+
+    Whatever model an agent names, the scripted one answers.
+    """
+    models = scripted_models(model)
+    given = {"agent": AGENT.clone(), "model_provider": models, "settings": project, **parts}
     return serve_with(kind or AgentServer, project, **given)

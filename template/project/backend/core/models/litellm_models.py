@@ -18,6 +18,14 @@ from core.settings import ROOT
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 
+KEYS = {
+    "anthropic": ("ANTHROPIC_API_KEY",),
+    "azure": ("AZURE_API_KEY",),
+    "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    "openai": ("OPENAI_API_KEY",),
+}
+"""Where LiteLLM finds the key of a provider that is not the project's, one of them."""
+
 INCOMPLETE = (
     *("FINISH_REASON_UNSPECIFIED", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE"),
     *("MISSING_THOUGHT_SIGNATURE", "TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL"),
@@ -89,6 +97,12 @@ def introduce_gemini(name: str) -> None:
         litellm.register_model({name: {"litellm_provider": "gemini", "mode": "chat", **abilities}})
 
 
+def base_url_for(name: str, model: str, base_url: str | None) -> str | None:
+    """MODEL_BASE_URL for a model of the provider that MODEL is of; None for others."""
+    providers = {each.removeprefix("litellm/").partition("/")[0] for each in (name, model)}
+    return base_url if len(providers) == 1 else None
+
+
 @dataclass(eq=False, repr=False)
 class LitellmSource(ModelSource):
     """`name` as LiteLLM takes it (gemini/…, anthropic/…, azure/…), or after the prefix litellm/."""
@@ -100,20 +114,24 @@ class LitellmSource(ModelSource):
     def __post_init__(self) -> None:
         super().__post_init__()
         # drop_params: a parameter that a model does not take is left out instead of raising.
-        # The retries are the Retry button's: a failure is told at once.
         self.settings = ModelSettings(
-            include_usage=True,
+            include_usage=True, extra_args={"drop_params": True, **self.extra}
+        )
+        # The retries are the Retry button's: a failure is told at once.
+        self.required = ModelSettings(
             extra_args={
-                "drop_params": True,
                 "timeout": self.timeout + TIMEOUT_MARGIN,
                 "max_retries": 0,
                 "num_retries": 0,
-                **self.extra,
             },
         )
+        keys = KEYS.get(self.name.partition("/")[0], ())
+        if keys and self.key_name is None:
+            self.key_name = keys[0]
+            self.missing = None if any(map(os.environ.get, keys)) else keys[0]
 
     def load(self) -> Model:
-        if self.name.startswith("litellm/"):
+        if self.api_key is None:
             # LiteLLM finds the key of whichever provider it is in the environment. Other lines
             # of .env are there already; the project's secrets stay out.
             for name, value in dotenv_values(ROOT / ".env", encoding="utf-8-sig").items():

@@ -58,7 +58,14 @@ class OpenAISource(ModelSource):
         # OpenAI shall keep nothing. So a thought has to come whole, and to go back with the output
         # of the tool that it led to: https://github.com/openai/openai-agents-python/issues/2265
         thoughts = None if THOUGHTLESS.match(self._model) else ["reasoning.encrypted_content"]
-        self.settings = ModelSettings(store=False, response_include=thoughts)
+        self.settings = ModelSettings(response_include=thoughts)
+        self.required = ModelSettings(store=False)
+
+    def asked_with(self, given: ModelSettings) -> ModelSettings:
+        # What an agent wants in the response, such as a search's sources, comes to the thoughts.
+        wanted = [*(self.settings.response_include or []), *(given.response_include or [])]
+        both = given.resolve(ModelSettings(response_include=list(dict.fromkeys(wanted)) or None))
+        return super().asked_with(both if given.response_include else given)
 
     def load(self) -> Model:
         rehearse()

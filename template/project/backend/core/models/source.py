@@ -1,11 +1,16 @@
-"""The agent's model: made once, in the background, so that the server answers while it loads."""
+"""A model: made once, in the background, so that the server answers while it loads."""
 
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import Any
 
-from agents import Model, ModelSettings
+from agents import Model, ModelResponse, ModelSettings, TResponseInputItem
+from agents.models import get_default_model_settings
+from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
 
 log = logging.getLogger("app")
 
@@ -14,19 +19,29 @@ TIMEOUT_MARGIN = 10.0
 """Seconds that a client waits beyond MODEL_TIMEOUT, which watched_run.py watches."""
 
 
+ASKED = "_asked"
+"""Where an error has the source of the model that failed with it, as a run may ask several."""
+
+
 class ModelUnavailable(Exception):
     """The model cannot be used; the text is a sentence for the person at the chat."""
 
 
+class UnknownModel(ModelUnavailable):
+    """No model has this name."""
+
+
 @dataclass(eq=False, repr=False)
 class ModelSource(ABC):
-    """Where the agent's model comes from. Each provider has a subclass of its own."""
+    """Where a model comes from. Each provider has a subclass of its own."""
 
     settings = ModelSettings()
-    """How the agent asks this model."""
+    """How it is asked, unless an agent says otherwise."""
+    required = ModelSettings()
+    """How it is asked whatever an agent says. core/README.md lists it."""
 
     name: str
-    """MODEL, as it is set."""
+    """Its provider, and its name there: as in MODEL."""
     _: KW_ONLY
     timeout: float = 60
     """How long the model may be silent, in seconds."""
@@ -39,6 +54,11 @@ class ModelSource(ABC):
 
     def __post_init__(self) -> None:
         self._loading: asyncio.Task[Model] | None = None
+        self._overruled: set[str] = set()
+        self.model: Model = SourceModel(self, get_default_model_settings())
+        """For an agent that names no model. It is there at once, and loaded when it is asked."""
+        self.named_model: Model = SourceModel(self, ModelSettings())
+        """The same for an agent that names it."""
 
     def start(self) -> None:
         """Begin to load the model. Needs a running event loop; does nothing the second time."""
@@ -61,6 +81,25 @@ class ModelSource(ABC):
             raise ModelUnavailable(
                 "The model could not be loaded. The server's log has the cause."
             ) from None
+
+    @property
+    def loaded(self) -> Model | None:
+        """The model itself, if it is loaded."""
+        loading = self._loading
+        if loading is None or not loading.done() or loading.cancelled() or loading.exception():
+            return None
+        return loading.result()
+
+    def asked_with(self, given: ModelSettings) -> ModelSettings:
+        """The settings that a request is made with, where an agent has given these."""
+        for name in overruled(given, self.required):
+            if name not in self._overruled:
+                self._overruled.add(name)
+                line = (
+                    "%s: the %s of an agent's model_settings is not used; core/README.md tells why"
+                )
+                log.warning(line, self.name, name)
+        return self.settings.resolve(given).resolve(self.required)
 
     def hint(self) -> str | None:
         """The sentence about the setting that is missing, or None."""
@@ -87,6 +126,82 @@ class ModelSource(ABC):
 
     def close(self) -> None:  # noqa: B027 - most have nothing to give back
         """Give back what `load` has taken."""
+
+
+class SourceModel(Model):
+    """A source's model, which waits until it is loaded, and asks it as the source wants it."""
+
+    def __init__(self, source: ModelSource, implied: ModelSettings) -> None:
+        """`implied` is what the Agents SDK gives by itself where an agent says nothing.
+
+        For an agent without a model that is made for OpenAI's newest, whatever MODEL is.
+        """
+        self._source = source
+        self._implied = implied
+
+    async def get_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        *args: Any,
+        **kwargs: Any,
+    ) -> ModelResponse:
+        try:
+            model = await self._source.get()
+            settings = self._settings(model_settings)
+            return await model.get_response(system_instructions, input, settings, *args, **kwargs)
+        except Exception as error:
+            vars(error)[ASKED] = self._source
+            raise
+
+    async def stream_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        *args: Any,
+        **kwargs: Any,
+    ) -> AsyncIterator[Any]:
+        try:
+            model = await self._source.get()
+            settings = self._settings(model_settings)
+            answer: Any = model.stream_response(
+                system_instructions, input, settings, *args, **kwargs
+            )
+            async with aclosing(answer) as events:
+                async for event in events:
+                    yield event
+        except Exception as error:
+            vars(error)[ASKED] = self._source
+            raise
+
+    def _settings(self, given: ModelSettings) -> ModelSettings:
+        return self._source.asked_with(ModelSettings() if given == self._implied else given)
+
+    def get_retry_advice(self, request: ModelRetryAdviceRequest) -> ModelRetryAdvice | None:
+        loaded = self._source.loaded
+        return loaded.get_retry_advice(request) if loaded else None
+
+
+def asked(error: Exception) -> ModelSource | None:
+    """The source of the model that failed with this error."""
+    return vars(error).get(ASKED)
+
+
+def overruled(given: ModelSettings, required: ModelSettings) -> list[str]:
+    """The names of the given settings that the required ones stand in for."""
+    names: list[str] = []
+    for field in fields(required):
+        says, must = getattr(given, field.name), getattr(required, field.name)
+        match says, must:
+            case (None, _) | (_, None):
+                pass
+            case dict(), dict():
+                names += [name for name in must if name in says and says[name] != must[name]]
+            case _ if says != must:
+                names.append(field.name)
+    return names
 
 
 def _report(loading: "asyncio.Task[Model]") -> None:

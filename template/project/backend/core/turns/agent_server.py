@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from agents import (
@@ -28,19 +29,32 @@ from pydantic import Field
 
 from core.context import RequestContext
 from core.errors import Refused
-from core.models.source import ModelSource
+from core.models.provider import Models, WithDefault
+from core.models.source import ModelSource, UnknownModel
 from core.protocol.messages import title_of
 from core.settings import ServerSettings, give_up
 from core.stores.base import BaseStore
 from core.turns.action_server import ActionServer
+from core.turns.agents import (
+    WrongAgent,
+    answering,
+    check_agents,
+    give_way_back,
+    models_of,
+    named,
+)
 from core.turns.failures import failed_run, is_mcp_error
-from core.turns.feature import Feature, WrongAgent, actions_of, equip
+from core.turns.feature import Feature, actions_of, check_features, equip
 from core.turns.history import model_input
 from core.turns.item_converter import ItemConverter
 from core.turns.run_stream import stream_run
 from core.turns.running import STOP_SECONDS, Turns
+from core.turns.runs_beside import add_models, models_for_runs, remove_models
 
 log = logging.getLogger("app")
+
+ANSWERED_LAST = "agent"
+"""Where a thread's metadata has the name of the agent that goes on with it."""
 
 # Otherwise every conversation goes to OpenAI's trace store as soon as OPENAI_API_KEY is set.
 set_tracing_disabled(True)
@@ -83,6 +97,9 @@ class AgentServer(ActionServer):
     item_converter: ThreadItemConverter = ItemConverter()
     """Asked at the beginning of each turn: it turns the thread's newest items into the model's
     input, such as attachments, tags, widgets and hidden items."""
+    stays_with_agent = True
+    """Whether a thread goes on with the agent that it was handed over to. Then each agent can
+    hand back."""
     response_converter: ResponseStreamConverter = ResponseStreamConverter()
     """Asked while an answer streams: it turns annotations and generated images into ChatKit's."""
 
@@ -92,7 +109,7 @@ class AgentServer(ActionServer):
         turns: Turns,
         *,
         agent: Agent[Any],
-        model: ModelSource,
+        model_provider: Models,
         settings: AgentSettings,
         starters: Sequence[str] = (),
         features: Sequence[Feature] = (),
@@ -106,13 +123,16 @@ class AgentServer(ActionServer):
         super().__init__(store, turns, actions=actions_of(features), **parts)
         self.features = features
         self.agent = agent
-        try:
-            self.equipped(agent)  # At the start, and not at the first message.
+        self.model_provider = model_provider
+        self.model = model_provider.default
+        try:  # At the start, and not at the first message.
+            self.prepare(agent)
+            check_agents(agent, model_provider)
+            check_features(agent, features)
         except WrongAgent as error:
             give_up(f"app/agent.py: {error}")
-        self.model = model
         if type(self).answered_by == ActionServer.answered_by:
-            self.answered_by = model.name
+            self.answered_by = self.model.name
         self.settings = settings
         given = [*(each for feature in features for each in feature.starters), *starters]
         self.starters = type(self).starters or given
@@ -120,19 +140,21 @@ class AgentServer(ActionServer):
 
     async def start(self) -> None:
         await super().start()
-        self.model.start()
+        self.model_provider.start(models_of(self.agent))
+        add_models(self.model_provider)
 
     async def close(self) -> None:
         if self.titles:
             await self.titles.close()
         await super().close()
-        self.model.close()
+        remove_models(self.model_provider)
+        self.model_provider.close()
 
     async def not_ready(self) -> str | None:
-        return await super().not_ready() or self.model.not_ready()
+        return await super().not_ready() or self.model_provider.not_ready()
 
     def hint(self) -> str | None:
-        return self.model.hint()
+        return self.model_provider.hint()
 
     # --- What a project may decide for itself, in app/server.py ---
 
@@ -142,33 +164,34 @@ class AgentServer(ActionServer):
         message: UserMessageItem | None,
         context: RequestContext,
     ) -> Agent[Any]:
-        """Called at the beginning of each turn: the agent that answers, here always app/agent.py's.
+        """Called at the beginning of each turn: the agent that answers.
 
-        `message` is what the user wrote, with its `inference_options`; None after an action, and
-        when a client's tool or a question has been answered. May raise Refused.
+        Here it is app/agent.py's, or the one that this has handed the thread over to. `message` is
+        what the user wrote, with its `inference_options`; None after an action, and when a
+        client's tool or a question has been answered. May raise Refused.
         """
-        return self.agent
+        return named(self.agent, thread.metadata.get(ANSWERED_LAST))
 
     async def model_for(
         self,
         thread: ThreadMetadata,
         message: UserMessageItem | None,
         context: RequestContext,
-    ) -> ModelSource:
-        """Called at the beginning of each turn: the model that the agent uses, here always MODEL.
+    ) -> ModelSource | str:
+        """Called at the beginning of each turn: the model for agents that name none, here MODEL.
 
-        `message` is as for `agent_for`. May raise Refused.
+        A name is as an agent may have it. `message` is as for `agent_for`. May raise Refused.
         """
         return self.model
 
     def run_config(self, model: Model, source: ModelSource) -> RunConfig:
         """Called for each run: how the Agents SDK runs the agent.
 
-        `model` is what `source`, of `model_for`, has loaded.
+        `model` is the one of `source`, of `model_for`. With `model=` or `model_settings=` the
+        configuration overrules every agent of the run.
         """
         return RunConfig(
-            model=model,
-            model_settings=source.settings,
+            model_provider=WithDefault(self.model_provider, model),
             # A model may invent a tool. Told so, it finds another way.
             tool_not_found_behavior="return_error_to_model",
             tool_error_formatter=log_tool_error,
@@ -176,9 +199,11 @@ class AgentServer(ActionServer):
 
     # --- The run ---
 
-    def equipped(self, agent: Agent[Any]) -> Agent[Any]:
-        """The agent with the tools of the features."""
-        return equip(agent, self.features)
+    def prepare(self, agent: Agent[Any]) -> None:
+        """Give the agent, and those it hands over to, what they need. Raises WrongAgent."""
+        equip(agent, self.features)
+        if self.stays_with_agent:
+            give_way_back(agent)
 
     async def respond(
         self,
@@ -194,8 +219,12 @@ class AgentServer(ActionServer):
             # word, over a rename in another process.
             yield StreamOptionsEvent(stream_options=self.get_stream_options(thread, context))
         try:
-            agent = self.equipped(await self.agent_for(thread, input_user_message, context))
-            source = await self.model_for(thread, input_user_message, context)
+            agent = await self.agent_for(thread, input_user_message, context)
+            self.prepare(agent)
+            given = await self.model_for(thread, input_user_message, context)
+            source = self.model_provider.source(given) if isinstance(given, str) else given
+        except UnknownModel as error:
+            raise failed_run(error, context, begun=False, api_key=None) from None
         except Refused as error:
             raise CustomStreamError(context.signed(error.sentence), allow_retry=False) from None
         except WrongAgent as error:
@@ -228,18 +257,20 @@ class AgentServer(ActionServer):
         context = run_context.request_context
         turn = self.turns.of(context)
         try:
-            model = await source.get()
+            await source.get()
         except Exception as error:
             raise failed_run(error, context, begun=False, api_key=source.key_name) from None
         if turn.stop.is_set():
             return
+        config = self._guarded(agent, self.run_config(source.model, source))
+        models_for_runs(config.model_provider)
         run = Runner.run_streamed(
             agent,
             given,
             context=run_context,
             max_turns=self.settings.max_turns,
             error_handlers=RunErrorHandlers(model_refusal=refusal),
-            run_config=self.run_config(model, source),
+            run_config=config,
         )
         async for event in stream_run(
             run,
@@ -251,12 +282,35 @@ class AgentServer(ActionServer):
             api_key=source.key_name,
         ):
             yield event
+        if self.stays_with_agent:
+            remember_agent(run_context.thread, run.current_agent, self.agent)
+
+    def _guarded(self, agent: Agent[Any], config: RunConfig) -> RunConfig:
+        """The configuration, in which the guardrails of the first agent are for every message.
+
+        The Agents SDK has them before the agent that a run begins with, and a run may begin with
+        one that the thread was handed over to.
+        """
+        if agent is self.agent or not any(agent is each for each in answering(self.agent)):
+            return config
+        theirs = [*agent.input_guardrails, *(config.input_guardrails or [])]
+        first = [each for each in self.agent.input_guardrails if each not in theirs]
+        both = [*(config.input_guardrails or []), *first]
+        return replace(config, input_guardrails=both)
 
     def note_failure(self, error: Exception) -> None:
         """Called with what a run failed of, before the chat is told."""
         if is_mcp_error(error):
             # Its session does not come back by itself, though its server may.
             self.resources.reopen()
+
+
+def remember_agent(thread: ThreadMetadata, agent: Agent[Any], first: Agent[Any]) -> None:
+    """Note in the thread which agent goes on with it, unless that is the first one."""
+    if agent.name != first.name:
+        thread.metadata[ANSWERED_LAST] = agent.name
+    else:
+        thread.metadata.pop(ANSWERED_LAST, None)
 
 
 def refusal(refused: RunErrorHandlerInput[Any]) -> str:

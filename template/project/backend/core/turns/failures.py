@@ -18,7 +18,7 @@ from mcp.shared.exceptions import MCPError
 
 from core.context import RequestContext
 from core.models.complete_answers import CutShort
-from core.models.source import ModelUnavailable
+from core.models.source import ModelUnavailable, asked
 
 log = logging.getLogger("app")
 
@@ -109,7 +109,9 @@ def failed_run(
     error: Exception, request: RequestContext, *, begun: bool, api_key: str | None
 ) -> CustomStreamError:
     """The error as the chat shows it; the log gets its kind, not the provider's words."""
-    failure = explain(error, begun=begun, api_key=api_key)
+    # A run may ask several models.
+    source = asked(error)
+    failure = explain(error, begun=begun, api_key=source.key_name if source else api_key)
     # A tool's own error is the project's, and is logged in full; a provider's words are not.
     own = (error.__cause__ or error) if isinstance(error, UserError) else None
     log.warning("request %s: the run failed: %s", request.request_id, log_line(error), exc_info=own)

@@ -7,16 +7,13 @@ from typing import Any
 from agents import Agent, StopAtTools, Tool
 
 from core.settings import give_up
+from core.turns.agents import WrongAgent, agents_of, answering
 from core.turns.widget_actions import Actions
-
-
-class WrongAgent(Exception):
-    """An agent cannot have what it is given. The text says why."""
 
 
 @dataclass(frozen=True)
 class Feature:
-    """What the agent can do besides, in one piece: app/wiring.py hands features to the server."""
+    """What the agents can do besides, in one piece: app/wiring.py hands features to the server."""
 
     tools: Sequence[Tool] = ()
     """They run here."""
@@ -26,29 +23,62 @@ class Feature:
     """What the buttons and forms of its widgets do, by the actions' types."""
     starters: Sequence[str] = ()
     """First messages that the chat page offers."""
+    agents: Sequence[str] | None = None
+    """The names of the agents that get its tools: by default all that may answer the user."""
 
 
-def equip(agent: Agent[Any], features: Sequence[Feature]) -> Agent[Any]:
-    """The agent with the features' tools; client tools that it has already stay such.
+def equip(agent: Agent[Any], features: Sequence[Feature]) -> None:
+    """Give the features' tools to the agent, and to those it hands over to.
 
-    Raises WrongAgent where the agent's runs end at tools in another way.
+    Each keeps the tools that it has, and gets none twice. An agent that is a tool of another one
+    has what it was written with. Raises WrongAgent where an agent cannot have them.
     """
-    client_tools = [tool.name for feature in features for tool in feature.client_tools]
+    for each in answering(agent):
+        for feature in features:
+            if feature.agents is None or each.name in feature.agents:
+                _give(each, feature)
+    client_tools = {tool.name for feature in features for tool in feature.client_tools}
+    asked = answering(agent)
+    for each in agents_of(agent):
+        theirs = [tool.name for tool in each.tools if tool.name in client_tools]
+        if theirs and not any(each is other for other in asked):
+            raise WrongAgent(
+                f"The agent {each.name} is a tool of another one, and its run cannot wait for the "
+                f"browser: it cannot have the client tool {theirs[0]}."
+            )
+
+
+def _give(agent: Agent[Any], feature: Feature) -> None:
+    missing: list[Tool] = []
+    for tool in (*feature.tools, *feature.client_tools):
+        same = [each for each in (*agent.tools, *missing) if each.name == tool.name]
+        if any(each is not tool for each in same):
+            raise WrongAgent(f"The agent {agent.name} has two tools named {tool.name}.")
+        if not same:
+            missing.append(tool)
+    if missing:
+        agent.tools = [*agent.tools, *missing]
     stops = agent.tool_use_behavior
+    names = [tool.name for tool in feature.client_tools]
     if isinstance(stops, dict):
-        client_tools += stops["stop_at_tool_names"]
-    elif client_tools and stops != "run_llm_again":
+        stop_at = stops["stop_at_tool_names"]
+    elif not names or stops == "run_llm_again":
+        stop_at = []
+    else:
         raise WrongAgent(
             f"The agent {agent.name}: with client tools, tool_use_behavior has to be StopAtTools."
         )
-    tools = list(agent.tools)
+    if new := [name for name in names if name not in stop_at]:
+        agent.tool_use_behavior = StopAtTools(stop_at_tool_names=[*stop_at, *new])
+
+
+def check_features(agent: Agent[Any], features: Sequence[Feature]) -> None:
+    """Raise WrongAgent for a feature that is for an agent which does not answer."""
+    known = [each.name for each in answering(agent)]
     for feature in features:
-        tools += [tool for tool in feature.tools if tool not in tools]
-        tools += [tool for tool in feature.client_tools if tool not in tools]
-    if client_tools:
-        stops = StopAtTools(stop_at_tool_names=client_tools)
-    # The SDK checks each clone anew, so there is one, and none where nothing is added.
-    return agent.clone(tools=tools, tool_use_behavior=stops) if features else agent
+        for name in feature.agents or ():
+            if name not in known:
+                raise WrongAgent(f"A feature is for the agent {name}, and there is none to answer.")
 
 
 def actions_of(features: Sequence[Feature]) -> Actions:

@@ -8,7 +8,7 @@ from chatkit.store import NotFoundError
 from chatkit.types import ThreadMetadata, UserMessageItem
 
 from core.context import RequestContext
-from core.models.source import ModelSource
+from core.models.provider import Models
 from core.protocol.messages import TITLE_LENGTH, text_of, title_of
 from core.stores.base import BaseStore
 from core.turns.failures import log_line
@@ -34,10 +34,10 @@ agent = Agent[None](
 class Titles:
     """Makes titles in tasks of their own: an answer neither waits for one nor fails with it."""
 
-    def __init__(self, store: BaseStore, turns: Turns, model: ModelSource) -> None:
+    def __init__(self, store: BaseStore, turns: Turns, models: Models) -> None:
         self._store = store
         self._turns = turns
-        self._model = model
+        self._models = models
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(
@@ -68,7 +68,7 @@ class Titles:
             log.warning("request %s: no title was made: %s", context.request_id, log_line(error))
 
     async def _ask(self, text: str) -> str:
-        config = RunConfig(model=await self._model.get(), model_settings=self._model.settings)
+        config = RunConfig(model_provider=self._models)
         run = Runner.run_streamed(agent, text, max_turns=1, run_config=config)
         try:
             async for _ in run.stream_events():

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from agents import Agent, RunResultStreaming, StreamEvent
-from agents.items import ToolCallItem, ToolCallOutputItem
+from agents.items import HandoffCallItem, HandoffOutputItem, ToolCallItem, ToolCallOutputItem
 from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent
 from chatkit.agents import AgentContext, ResponseStreamConverter, stream_agent_response
 from chatkit.types import (
@@ -109,7 +109,10 @@ class WatchedRun:
         self._run.cancel()
 
     async def _tool_event(self, event: RunItemStreamEvent) -> RunItemStreamEvent:
-        """Remember a server tool's call and output in the thread, where no item would hold them."""
+        """Remember calls of server tools and hand-offs, with their outputs, in the thread.
+
+        No item would hold them.
+        """
         match event.item:
             case ToolCallItem(raw_item=ResponseFunctionToolCall() as call):
                 own = self._context.generate_id("tool_call")
@@ -118,6 +121,13 @@ class WatchedRun:
                     agent=event.item.agent, raw_item=call.model_copy(update={"id": own})
                 )
                 return RunItemStreamEvent(name=event.name, item=item)
+            case HandoffCallItem(raw_item=call):
+                self._calls[call.call_id] = call
+                return event
+            case HandoffOutputItem(raw_item={"call_id": str(call_id), "output": str(output)}):
+                if (called := self._calls.pop(call_id, None)) is not None:
+                    await self._remember(called, output)
+                return event
             case ToolCallOutputItem() as output:
                 called = self._calls.pop(str(output.call_id), None)
                 if called is not None and is_client_tool(output.agent, called.name):

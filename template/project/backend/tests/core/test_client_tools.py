@@ -128,7 +128,8 @@ def test_an_agent_whose_runs_end_at_other_tools_is_refused(
     with pytest.raises(SystemExit):
         scripted_server(settings, ScriptedModel(), agent=other, features=[BROWSER])
     assert "StopAtTools" in capsys.readouterr().err
-    assert equip(other, [Feature()]).tool_use_behavior == "stop_on_first_tool"
+    equip(other, [Feature()])
+    assert other.tool_use_behavior == "stop_on_first_tool"
 
 
 def test_such_an_agent_of_one_turn_ends_that_turn_alone(
@@ -137,7 +138,7 @@ def test_such_an_agent_of_one_turn_ends_that_turn_alone(
     server.agent = AGENT.clone(tool_use_behavior="stop_on_first_tool")
     [error] = [event for event in chat.say("Hello") if event["type"] == "error"]
     assert "set up wrongly" in error["message"]
-    server.agent = AGENT
+    server.agent = AGENT.clone()
     model.answers[:] = ["Hello."]
     assert chat.messages(thread_of(chat.say("Hello")))[-1] == "Hello."
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from chat_client import Chat, thread_of
-from scripted_model import ScriptedModel, ScriptedSource
+from scripted_model import ScriptedModel, scripted_models
 from scripted_server import AGENT
 from servers import Everybody
 
@@ -56,15 +56,15 @@ def model() -> NamingModel:
 
 @pytest.fixture
 def server(settings: Settings, model: NamingModel) -> AgentServer:
-    source, store, turns = ScriptedSource(model), open_store(settings), Turns(open_locks(settings))
+    models, store, turns = scripted_models(model), open_store(settings), Turns(open_locks(settings))
     return AgentServer(
         store,
         turns,
-        agent=AGENT,
-        model=source,
+        agent=AGENT.clone(),
+        model_provider=models,
         settings=settings,
         sign_in=Everybody(),
-        titles=Titles(store, turns, source),
+        titles=Titles(store, turns, models),
     )
 
 

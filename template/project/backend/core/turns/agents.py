@@ -1,0 +1,82 @@
+"""The agents of a project, as they hang together: by hand-offs, and as each other's tools."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from agents import Agent, FunctionTool, Handoff
+
+from core.models.provider import Models
+from core.models.source import UnknownModel
+
+
+class WrongAgent(Exception):
+    """An agent is set up wrongly, or cannot have what it is given. The text says why."""
+
+
+def answering(agent: Agent[Any]) -> list[Agent[Any]]:
+    """The agents that may answer the user: this one, and those it hands over to, however far."""
+    return _reached(agent, _handed_to)
+
+
+def agents_of(agent: Agent[Any]) -> list[Agent[Any]]:
+    """The agents that belong to this one: those that may answer, and those that are tools."""
+    return _reached(agent, lambda each: [*_handed_to(each), *_as_tools(each)])
+
+
+def named(agent: Agent[Any], name: str | None) -> Agent[Any]:
+    """The agent of this name among those that may answer; the given one if there is none."""
+    return next((each for each in answering(agent) if each.name == name), agent)
+
+
+def give_way_back(agent: Agent[Any]) -> None:
+    """Let each agent that this one hands over to hand back, be it by way of others.
+
+    A conversation that was handed over goes on with the agent that has it, and would never leave
+    it otherwise.
+    """
+    for each in answering(agent):
+        if all(other.name != agent.name for other in answering(each)):
+            each.handoffs = [*each.handoffs, agent]
+
+
+def check_agents(agent: Agent[Any], models: Models) -> None:
+    """Raise WrongAgent for what no run could do."""
+    names = [each.name for each in answering(agent)]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise WrongAgent(f"Two agents are named {twice}: a thread could not go on with either.")
+    for each in agents_of(agent):
+        if isinstance(each.model, str):
+            try:
+                models.source(each.model)
+            except UnknownModel as error:
+                raise WrongAgent(f"The agent {each.name}: {error}") from None
+
+
+def models_of(agent: Agent[Any]) -> Iterable[str]:
+    """The names of the models that the agents name."""
+    return [each.model for each in agents_of(agent) if isinstance(each.model, str)]
+
+
+def _handed_to(agent: Agent[Any]) -> list[Agent[Any]]:
+    found: list[Agent[Any]] = []
+    for each in agent.handoffs:
+        # The SDK knows no other way from a Handoff to its agent, before it is handed over to.
+        target = each._agent_ref and each._agent_ref() if isinstance(each, Handoff) else each
+        if isinstance(target, Agent):
+            found.append(target)
+    return found
+
+
+def _as_tools(agent: Agent[Any]) -> list[Agent[Any]]:
+    tools = [each for each in agent.tools if isinstance(each, FunctionTool)]
+    return [tool._agent_instance for tool in tools if isinstance(tool._agent_instance, Agent)]
+
+
+def _reached(
+    agent: Agent[Any], steps: Callable[[Agent[Any]], list[Agent[Any]]]
+) -> list[Agent[Any]]:
+    """The agent, and what the steps lead to from it, each once."""
+    found = [agent]
+    for each in found:
+        found += [step for step in steps(each) if not any(step is known for known in found)]
+    return found
