@@ -477,7 +477,7 @@ class ToyChat:
             self.store,
             turns,
             agent=modules["app.agent"].agent,
-            model=scripted.ScriptedSource(self.model),
+            model_provider=scripted.scripted_models(self.model),
             sign_in=modules["core.auth.no_sign_in"].NoSignIn(),
             settings=modules["core.turns.agent_server"].AgentSettings(
                 _env_file=None, history_tokens=1500

@@ -698,7 +698,7 @@ agent = Agent(
     instructions="You hand over.",
     handoffs=[other],
     mcp_servers=[nowhere],
-    model="somebody-else/of-their-own",
+    model="litellm/somebody-else/of-their-own",
     model_settings=ModelSettings(temperature=0),
     output_type=AgentOutputSchema(Verdict),
 )

@@ -41,7 +41,8 @@ def give_way_back(agent: Agent[Any]) -> None:
 
 def check_agents(agent: Agent[Any], models: Models) -> None:
     """Raise WrongAgent for what no run could do."""
-    names = [each.name for each in answering(agent)]
+    # One of the first agent's name is its clone, or the other way round, and may hand back.
+    names = [each.name for each in answering(agent) if each is agent or each.name != agent.name]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise WrongAgent(f"Two agents are named {twice}: a thread could not go on with either.")
     for each in agents_of(agent):
