@@ -3,14 +3,15 @@
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any
 
-from agents import Model, ModelResponse, ModelSettings, TResponseInputItem
+from agents import Model, ModelResponse, ModelSettings, TResponseInputItem, Usage
 from agents.models import get_default_model_settings
 from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
+from openai.types.responses import Response
 
 log = logging.getLogger("app")
 
@@ -147,13 +148,23 @@ class SourceModel(Model):
         *args: Any,
         **kwargs: Any,
     ) -> ModelResponse:
-        try:
-            model = await self._source.get()
-            settings = self._settings(model_settings)
-            return await model.get_response(system_instructions, input, settings, *args, **kwargs)
-        except Exception as error:
-            vars(error)[ASKED] = self._source
-            raise
+        # Asked as for an answer that streams, so that what makes sure of that holds here, too.
+        output: list[Any] = []
+        response: Any = None
+        answer = self.stream_response(system_instructions, input, model_settings, *args, **kwargs)
+        async with aclosing(answer) as events:
+            async for event in events:
+                match event.type:
+                    case "response.output_item.done":
+                        output.append(event.item)
+                    case "response.completed":
+                        response = event.response
+        return ModelResponse(
+            # Some servers have the items in the stream only.
+            output=response.output or output,
+            usage=usage_of(response),
+            response_id=response.id,
+        )
 
     async def stream_response(
         self,
@@ -162,7 +173,7 @@ class SourceModel(Model):
         model_settings: ModelSettings,
         *args: Any,
         **kwargs: Any,
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         try:
             model = await self._source.get()
             settings = self._settings(model_settings)
@@ -182,6 +193,18 @@ class SourceModel(Model):
     def get_retry_advice(self, request: ModelRetryAdviceRequest) -> ModelRetryAdvice | None:
         loaded = self._source.loaded
         return loaded.get_retry_advice(request) if loaded else None
+
+
+def usage_of(response: Response) -> Usage:
+    """The tokens of a request, as the Agents SDK counts them."""
+    if (used := response.usage) is None:
+        return Usage(requests=1)
+    return Usage(
+        requests=1,
+        input_tokens=used.input_tokens,
+        output_tokens=used.output_tokens,
+        total_tokens=used.total_tokens,
+    )
 
 
 def asked(error: Exception) -> ModelSource | None:
