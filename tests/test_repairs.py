@@ -11,7 +11,15 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from agents import Agent, Model, ModelResponse, Runner
+from agents import (
+    Agent,
+    Model,
+    ModelResponse,
+    MultiProvider,
+    OpenAIResponsesModel,
+    RunConfig,
+    Runner,
+)
 from agents.exceptions import UserError
 from agents.items import TResponseStreamEvent
 from agents.models.chatcmpl_converter import Converter
@@ -280,3 +288,15 @@ def test_the_first_answer_finds_what_reads_it_built(provider: str, script: str) 
         check=True,
     )
     assert ran.stdout.strip() == "False True"
+
+
+def test_the_agents_sdk_asks_openai_where_a_run_names_no_provider(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """runs_beside.py: ProjectRunner, and what it takes for a provider that nobody has chosen."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    provider = RunConfig().model_provider
+    assert type(provider) is MultiProvider
+    assert isinstance(provider.get_model(None), OpenAIResponsesModel)
+    for name in ("_stored_api_key", "_stored_base_url", "_stored_organization"):
+        assert getattr(MultiProvider().openai_provider, name) is None
