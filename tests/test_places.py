@@ -461,9 +461,9 @@ def test_a_server_of_one_s_own_converts_transcribes_and_takes_files_and_models(
         assert turn.text == "Read."
         # What is still left open is refused in words.
         action = {"type": "go", "payload": {}}
-        refused = backend.post("threads.custom_action", thread_id=turn.thread, action=action)
+        refused = backend.post("threads.sync_custom_action", thread_id=turn.thread, action=action)
         assert refused.status_code == 400
-        assert "does not offer threads.custom_action" in refused.json()["detail"]
+        assert "does not offer threads.sync_custom_action" in refused.json()["detail"]
     body = standin.requests[0].body
     assert body["model"] == "other:1b"
     assert "TAG Ada" in str(body) and "FILE a.txt" in str(body)

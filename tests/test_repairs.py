@@ -18,7 +18,10 @@ from agents import (
     MultiProvider,
     OpenAIResponsesModel,
     RunConfig,
+    RunContextWrapper,
     Runner,
+    RunState,
+    TResponseInputItem,
 )
 from agents.exceptions import UserError
 from agents.items import TResponseStreamEvent
@@ -54,6 +57,14 @@ def test_chatkit_s_converter_breaks_the_second_message() -> None:
     converted = asyncio.run(ThreadItemConverter().to_agent_input([item]))
     with pytest.raises(UserError, match="Unknown content"):
         Converter.items_to_messages(converted)
+
+
+def test_a_run_s_state_breaks_what_an_assistant_has_said() -> None:
+    """paused_run.py: restored."""
+    said: TResponseInputItem = {"role": "assistant", "content": "Hello."}
+    state = RunState(RunContextWrapper(None), [said], Agent(name="Agent")).to_json()
+    with pytest.raises(UserError, match="Unhandled item type"):
+        Converter.items_to_messages(state["original_input"])
 
 
 async def raw_events(standin: StandIn) -> list[Any]:

@@ -11,7 +11,16 @@ from typing import Any
 
 from tests.standins.openai_errors import http_error
 from tests.standins.request import Conversation, Request, text_of
-from tests.standins.script import Fault, HttpError, Refusal, Source, Spoken, Thought, ToolCall
+from tests.standins.script import (
+    Fault,
+    Hosted,
+    HttpError,
+    Refusal,
+    Source,
+    Spoken,
+    Thought,
+    ToolCall,
+)
 from tests.standins.wire import Wire, marked, sse, token
 
 INCOMPLETE = {"length": "max_output_tokens", "safety": "content_filter"}
@@ -95,6 +104,26 @@ class Responses(Wire):
         yield self._part(
             "output_text.annotation.added", annotation_index=index, annotation=sources[-1]
         )
+
+    def host(self, call: Hosted) -> Iterator[bytes]:
+        """A tool at work here: its item has what it found only at the end."""
+        yield from self._close()
+        item = {"id": token(call.type[:2] + "_", 50), "type": call.type, "status": "in_progress"}
+        if call.type == "mcp_approval_request":
+            # It has no state: whoever is asked sees at once what is to be done.
+            del item["status"]
+            yield from self._open(item | dict(call.found))
+            yield from self._close()
+            return
+        yield from self._open(item)
+        yield self._of_item(f"response.{call.type}.in_progress")
+        for index, image in enumerate(call.images):
+            partial = {"partial_image_index": index, "partial_image_b64": image}
+            yield self._of_item(f"response.{call.type}.partial_image", **partial)
+        if call.done:
+            yield self._of_item(f"response.{call.type}.completed")
+            item |= dict(call.found)
+            yield from self._close()
 
     def finish(self, reason: str) -> Iterator[bytes]:
         yield from self._close("completed" if reason == "stop" else "incomplete")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -45,6 +45,20 @@ class Source:
     """Where the text before it comes from, as hosted tools tell it: OpenAI Responses only."""
 
     annotation: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """A call of a tool that runs at the provider: OpenAI Responses only."""
+
+    type: str
+    """The item's, such as web_search_call."""
+    found: Mapping[str, Any] = field(default_factory=dict)
+    """What the item has when it is done, beside its type, id and status."""
+    images: Sequence[str] = ()
+    """Partial images, in base64."""
+    done: bool = True
+    """Whether it comes to its end: else what follows finds it open."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +156,7 @@ class HttpError:
 
 
 Spoken = Text | Thought | Refusal | ToolCall
-Piece = Spoken | Source | Silence | Cut | Fault | MalformedJson | NoFinish | Finish
+Piece = Spoken | Source | Hosted | Silence | Cut | Fault | MalformedJson | NoFinish | Finish
 
 
 class Answer:

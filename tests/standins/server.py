@@ -19,6 +19,7 @@ from tests.standins.script import (
     Cut,
     Fault,
     Finish,
+    Hosted,
     HttpError,
     MalformedJson,
     NoFinish,
@@ -282,6 +283,9 @@ async def perform_answer(answer: Answer, wire: Wire, response: Response) -> bool
             case Source():
                 assert isinstance(wire, Responses)
                 await say(wire.cite(piece))
+            case Hosted():
+                assert isinstance(wire, Responses)
+                await say(wire.host(piece))
             case Finish():
                 await say(wire.finish(piece.reason))
                 await flush()

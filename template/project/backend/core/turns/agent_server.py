@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from agents import (
@@ -13,6 +14,7 @@ from agents import (
     RunErrorHandlerInput,
     RunErrorHandlers,
     Runner,
+    RunState,
     ToolErrorFormatterArgs,
     TResponseInputItem,
     set_tracing_disabled,
@@ -34,7 +36,6 @@ from core.models.source import ModelSource, UnknownModel
 from core.protocol.messages import title_of
 from core.settings import ServerSettings, give_up
 from core.stores.base import BaseStore
-from core.turns.action_server import ActionServer
 from core.turns.agents import (
     WrongAgent,
     answering,
@@ -43,13 +44,17 @@ from core.turns.agents import (
     models_of,
     named,
 )
+from core.turns.approvals import WAITING
 from core.turns.failures import failed_run, is_mcp_error
 from core.turns.feature import Feature, actions_of, check_features, equip
 from core.turns.history import model_input
 from core.turns.item_converter import ItemConverter
+from core.turns.paused_run import PausedState
+from core.turns.resuming_server import ResumingServer
 from core.turns.run_stream import stream_run
 from core.turns.running import STOP_SECONDS, Turns
 from core.turns.runs_beside import add_models, models_for_runs, remove_models
+from core.turns.watched_run import Unanswered
 
 log = logging.getLogger("app")
 
@@ -85,7 +90,7 @@ class TitleMaker(Protocol):
         """Called once, after the last request."""
 
 
-class AgentServer(ActionServer):
+class AgentServer(ResumingServer):
     """Answers with an agent, which remembers the thread.
 
     A project decides the rest in app/server.py, by overriding `agent_for`, `model_for`, `admit`,
@@ -118,7 +123,7 @@ class AgentServer(ActionServer):
     ) -> None:
         """`starters` are first messages to choose from, beside those of the features.
 
-        ActionServer and TurnServer take the other parts.
+        ApprovalServer, ActionServer and TurnServer take the other parts.
         """
         super().__init__(store, turns, actions=actions_of(features), **parts)
         self.features = features
@@ -131,7 +136,7 @@ class AgentServer(ActionServer):
             check_features(agent, features)
         except WrongAgent as error:
             give_up(f"app/agent.py: {error}")
-        if type(self).answered_by == ActionServer.answered_by:
+        if type(self).answered_by == ResumingServer.answered_by:
             self.answered_by = self.model.name
         self.settings = settings
         given = [*(each for feature in features for each in feature.starters), *starters]
@@ -218,19 +223,9 @@ class AgentServer(ActionServer):
             # At an event the thread is stored: now, and not when the model has found its first
             # word, over a rename in another process.
             yield StreamOptionsEvent(stream_options=self.get_stream_options(thread, context))
-        try:
-            agent = await self.agent_for(thread, input_user_message, context)
-            self.prepare(agent)
-            given = await self.model_for(thread, input_user_message, context)
-            source = self.model_provider.source(given) if isinstance(given, str) else given
-        except UnknownModel as error:
-            raise failed_run(error, context, begun=False, api_key=None) from None
-        except Refused as error:
-            raise CustomStreamError(context.signed(error.sentence), allow_retry=False) from None
-        except WrongAgent as error:
-            log.error("request %s: %s", context.request_id, error)
-            wrong = "The agent is set up wrongly. The server's log has the cause."
-            raise CustomStreamError(context.signed(wrong), allow_retry=False) from None
+        # Whatever waited in the thread does so no more.
+        thread.metadata.pop(WAITING, None)
+        agent, source = await self.chosen(thread, input_user_message, context)
         # The user's message is stored already, so the history holds it.
         history = await model_input(
             self.store,
@@ -243,17 +238,43 @@ class AgentServer(ActionServer):
         run_context = AgentContext[RequestContext](
             thread=thread, store=self.store, request_context=context
         )
-        async for event in self.stream(agent, history, source, run_context):
+        message_id = input_user_message.id if input_user_message else None
+        async for event in self.stream(agent, history, source, run_context, message_id=message_id):
             yield event
+
+    async def chosen(
+        self, thread: ThreadMetadata, message: UserMessageItem | None, context: RequestContext
+    ) -> tuple[Agent[Any], ModelSource]:
+        """The agent and the model that answer. Raises CustomStreamError if there are none."""
+        try:
+            agent = await self.agent_for(thread, message, context)
+            self.prepare(agent)
+            given = await self.model_for(thread, message, context)
+            source = self.model_provider.source(given) if isinstance(given, str) else given
+            return agent, source
+        except UnknownModel as error:
+            raise failed_run(error, context, begun=False, api_key=None) from None
+        except Refused as error:
+            raise CustomStreamError(context.signed(error.sentence), allow_retry=False) from None
+        except WrongAgent as error:
+            log.error("request %s: %s", context.request_id, error)
+            wrong = "The agent is set up wrongly. The server's log has the cause."
+            raise CustomStreamError(context.signed(wrong), allow_retry=False) from None
 
     async def stream(
         self,
         agent: Agent[Any],
-        given: list[TResponseInputItem],
+        given: list[TResponseInputItem] | PausedState,
         source: ModelSource,
         run_context: AgentContext[RequestContext],
+        *,
+        message_id: str | None = None,
+        before: Unanswered | None = None,
     ) -> AsyncIterator[ThreadStreamEvent]:
-        """Run the agent, and give what the chat is shown of it."""
+        """Run the agent, or go on with a run of it, and give what the chat is shown of that.
+
+        `message_id` is the answered message's; `before` is what the run has left unanswered.
+        """
         context = run_context.request_context
         turn = self.turns.of(context)
         try:
@@ -267,7 +288,7 @@ class AgentServer(ActionServer):
         run = Runner.run_streamed(
             agent,
             given,
-            context=run_context,
+            context=None if isinstance(given, RunState) else run_context,
             max_turns=self.settings.max_turns,
             error_handlers=RunErrorHandlers(model_refusal=refusal),
             run_config=config,
@@ -280,6 +301,8 @@ class AgentServer(ActionServer):
             note_failure=self.note_failure,
             silence=self.settings.model_timeout,
             api_key=source.key_name,
+            ask=partial(self.ask_for, run_context, message_id),
+            before=before,
         ):
             yield event
         if self.stays_with_agent:

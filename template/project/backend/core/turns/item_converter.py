@@ -16,6 +16,8 @@ from chatkit.types import (
 )
 from openai.types.responses import ResponseInputContentParam, ResponseInputTextParam
 
+APPROVAL_CARD = "approval_"
+"""So begin the ids of the widgets that ask whether a tool may run."""
 WIDGET_CHARACTERS = 1000
 """How much of a widget's text the model is told."""
 
@@ -41,6 +43,8 @@ class ItemConverter(ThreadItemConverter):
         match item.content:
             case {"type": "tool_call"}:
                 return tool_call_input(item.id, item.content)
+            case {"type": "waiting"}:
+                return None
             case str():
                 return await super().hidden_context_to_input(item)
             case _:
@@ -59,6 +63,9 @@ class ItemConverter(ThreadItemConverter):
     async def widget_to_input(
         self, item: WidgetItem
     ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        if item.id.startswith(APPROVAL_CARD):
+            # The model is told of the call that it asks about, and of what came of that.
+            return None
         # Its words as they now stand, instead of the SDK's whole tree of components.
         words = " · ".join(texts_of(item.widget.model_dump(mode="json")))
         if len(words) > WIDGET_CHARACTERS:

@@ -32,7 +32,7 @@ from chatkit.types import (
 from core.context import RequestContext
 from core.models.complete_answers import CutShort
 from core.turns.failures import CUT, EMPTY, SILENT, failed, failed_run
-from core.turns.watched_run import WatchedRun, chatkit_events, in_order
+from core.turns.watched_run import Unanswered, WatchedRun, chatkit_events, in_order
 
 STOPPED = "The user stopped the answer above. Do not continue it unless asked to."
 GUARDRAILS = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered)
@@ -47,15 +47,18 @@ async def stream_run(
     note_failure: Callable[[Exception], None],
     silence: float,
     api_key: str | None,
+    ask: Callable[[RunResultStreaming, Unanswered], AsyncIterator[ThreadStreamEvent]],
+    before: Unanswered | None = None,
 ) -> AsyncIterator[ThreadStreamEvent]:
     """The events of a run, in which every item that is begun is also ended.
 
     When `stop` is set or the run fails, what was said is kept. A model that says nothing for
     `silence` seconds is given up. An answer that the provider has cut for a reason, such as the
-    model's length limit, ends with a notice. Raises CustomStreamError, with a sentence for the
-    chat, for a run that failed.
+    model's length limit, ends with a notice. A run that waits for approvals ends with the events of
+    `ask`; when it goes on, `before` is what it had left unanswered. Raises CustomStreamError, with
+    a sentence for the chat, for a run that failed.
     """
-    watched = WatchedRun(run, context, stop, silence)
+    watched = WatchedRun(run, context, stop, silence, before)
     request = context.request_context
     items = RunItems()
     events = in_order(chatkit_events(watched, context, converter))
@@ -75,6 +78,9 @@ async def stream_run(
         elif error is not None:
             note_failure(error)
             raise failed_run(error, request, begun=answered, api_key=api_key)
+        elif watched.interrupted:
+            async for event in ask(run, watched.unanswered):
+                yield event
         elif watched.silent:
             raise failed(SILENT, request)
         elif watched.stopped:

@@ -207,16 +207,24 @@ class TurnServer(ChatKitServer[RequestContext]):
         async with held:
             if created is not None:
                 yield ThreadCreatedEvent(thread=self._to_thread_response(created))
-            elif not isinstance(request, KEEPS_CLIENT_TOOL_CALL) and (
-                call := await pending_call(self.store, thread_id, context)
-            ):
-                call = call.model_copy(update={"status": "completed", "output": NOT_RUN})
-                await self.store.save_item(thread_id, call, context)
-                yield ThreadItemReplacedEvent(item=call)
+            else:
+                async for event in self._go_on_without(request, thread_id, context):
+                    yield event
             # ChatKit's own part: it stores what `respond` or `action` yields, and passes it on.
             async with aclosing(self._process_streaming_impl(request, context)) as events:
                 async for event in events:
                     yield event
+
+    async def _go_on_without(
+        self, request: StreamingReq, thread_id: str, context: RequestContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """End what waits for the user, who does something else."""
+        if isinstance(request, KEEPS_CLIENT_TOOL_CALL):
+            return
+        if call := await pending_call(self.store, thread_id, context):
+            call = call.model_copy(update={"status": "completed", "output": NOT_RUN})
+            await self.store.save_item(thread_id, call, context)
+            yield ThreadItemReplacedEvent(item=call)
 
     async def _process_events(
         self,

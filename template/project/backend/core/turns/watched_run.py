@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents import Agent, RunResultStreaming, StreamEvent
 from agents.items import HandoffCallItem, HandoffOutputItem, ToolCallItem, ToolCallOutputItem
 from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent
-from chatkit.agents import AgentContext, ResponseStreamConverter, stream_agent_response
+from chatkit.agents import (
+    AgentContext,
+    ClientToolCall,
+    ResponseStreamConverter,
+    stream_agent_response,
+)
 from chatkit.types import (
     AssistantMessageItem,
-    HiddenContextItem,
     ThreadItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
@@ -21,10 +25,23 @@ from chatkit.types import (
 from openai.types.responses import ResponseFunctionToolCall
 
 from core.context import RequestContext
-from core.turns.item_converter import tool_call_item_content
+from core.turns.approvals import KeptCall
 from core.turns.raw_events import RawEvents
+from core.turns.server import NOT_RUN
 
 ONE_AT_A_TIME = "Not run: the client runs one tool at a time. Call it again if it is still needed."
+
+
+@dataclass
+class Unanswered:
+    """The calls that a run which waits for approvals has left without an output."""
+
+    calls: list[KeptCall] = field(default_factory=list)
+    """Those that run here, when it goes on."""
+    client_tool: ClientToolCall | None = None
+    """What the client is asked for when all of them have run."""
+    client_call: KeptCall | None = None
+    """The call that this comes from."""
 
 
 class WatchedRun:
@@ -40,7 +57,9 @@ class WatchedRun:
         context: AgentContext[RequestContext],
         stop: asyncio.Event,
         silence: float,
+        before: Unanswered | None = None,
     ) -> None:
+        """`before` is what the run has left unanswered, if it is one that goes on."""
         self.error: Exception | None = None
         self.silent = False
         self.stopped = False
@@ -49,8 +68,13 @@ class WatchedRun:
         self._stop = stop
         self._silence = silence
         self._raw_events = RawEvents(lambda: context.generate_id("message"))
-        self._calls: dict[str, ResponseFunctionToolCall] = {}
-        self._client_calls: list[tuple[ResponseFunctionToolCall, str]] = []
+        self._calls: dict[str, KeptCall] = {}
+        self._client_calls: list[tuple[KeptCall, str]] = []
+        self._before = before or Unanswered()
+        if before is not None:
+            # Its tools run before the model is asked again.
+            self._calls = {call.call_id: call for call in before.calls}
+            self._raw_events.responding = False
         self._last_event = asyncio.get_running_loop().time()
         self._watching = asyncio.create_task(self._watch())
 
@@ -70,7 +94,7 @@ class WatchedRun:
         except Exception as error:
             self.error = error
         self._watching.cancel()
-        await self._remember_client_calls()
+        await self._end_client_calls()
         if not (workflow := self._context.workflow_item) or self._context.client_tool_call:
             return
         # An open workflow would be taken up by the next turn.
@@ -86,6 +110,16 @@ class WatchedRun:
     def idle(self) -> bool:
         """Whether neither the model nor a tool is at work."""
         return not self._calls and not self._raw_events.responding
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run has ended because it waits for approvals."""
+        return self.error is None and bool(self._run.interruptions)
+
+    @property
+    def unanswered(self) -> Unanswered:
+        """The calls that have no output yet."""
+        return replace(self._before, calls=list(self._calls.values()))
 
     def close(self) -> None:
         """Stop the run, wherever it is, and the watch over it."""
@@ -116,13 +150,13 @@ class WatchedRun:
         match event.item:
             case ToolCallItem(raw_item=ResponseFunctionToolCall() as call):
                 own = self._context.generate_id("tool_call")
-                self._calls[call.call_id] = call
+                self._calls[call.call_id] = self._kept(call)
                 item = ToolCallItem(
                     agent=event.item.agent, raw_item=call.model_copy(update={"id": own})
                 )
                 return RunItemStreamEvent(name=event.name, item=item)
             case HandoffCallItem(raw_item=call):
-                self._calls[call.call_id] = call
+                self._calls[call.call_id] = self._kept(call)
                 return event
             case HandoffOutputItem(raw_item={"call_id": str(call_id), "output": str(output)}):
                 if (called := self._calls.pop(call_id, None)) is not None:
@@ -138,25 +172,42 @@ class WatchedRun:
             case _:
                 return event
 
-    async def _remember_client_calls(self) -> None:
+    async def _end_client_calls(self) -> None:
         """Remember the calls that the client is not asked for: those that failed, and all but one.
 
-        A model may call several at once, but ChatKit's context holds the last one only.
+        A model may call several at once, but ChatKit's context holds the last one only. It is asked
+        for when all else has run: in a run that waits for approvals, when that has gone on.
         """
         calls, asked = self._client_calls, self._context.client_tool_call
-        if asked is not None:
-            of_its_name = [call for call in calls if call[0].name == asked.name]
-            calls = [call for call in calls if call is not (of_its_name or calls)[-1]]
+        last: KeptCall | None = None
+        if asked is not None and calls:
+            of_its_name = [call for call, _ in calls if call.name == asked.name]
+            last = (of_its_name or [call for call, _ in calls])[-1]
         for call, output in calls:
-            await self._remember(call, output if asked is None else ONE_AT_A_TIME)
+            if call is not last:
+                await self._remember(call, output if asked is None else ONE_AT_A_TIME)
+        before = self._before
+        if self.interrupted:
+            self._context.client_tool_call = None
+            if asked is not None:
+                before.client_tool, before.client_call = asked, last
+        elif before.client_tool is not None:
+            goes_on = self.error is None and not (self.silent or self.stopped or asked)
+            if goes_on:
+                self._context.client_tool_call = before.client_tool
+            elif before.client_call is not None:
+                await self._remember(before.client_call, ONE_AT_A_TIME if asked else NOT_RUN)
 
-    async def _remember(self, call: ResponseFunctionToolCall, output: str) -> None:
-        item = HiddenContextItem(
-            id=self._context.generate_id("tool_call"),
-            thread_id=self._context.thread.id,
-            created_at=datetime.now(),
-            content=tool_call_item_content(call.name, call.arguments, output),
+    def _kept(self, call: ResponseFunctionToolCall) -> KeptCall:
+        return KeptCall(
+            call_id=call.call_id,
+            name=call.name,
+            arguments=call.arguments,
+            item_id=self._context.generate_id("tool_call"),
         )
+
+    async def _remember(self, call: KeptCall, output: str) -> None:
+        item = call.item(self._context.thread, output)
         await self._context.stream(ThreadItemDoneEvent(item=item))
 
 
