@@ -246,7 +246,8 @@ class Turn:
                     turn.items[event["item"]["id"]] = {**event["item"], "done": done}
                     turn.thread = event["item"]["thread_id"]
                 case "thread.item.removed":
-                    turn.items.pop(event["item_id"])
+                    # Retry removes what came in an earlier turn.
+                    turn.items.pop(event["item_id"], None)
                     turn.removed.append(event["item_id"])
                 case "error":
                     turn.errors.append(event)

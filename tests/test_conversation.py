@@ -284,6 +284,28 @@ def test_retry_answers_the_same_message_again(standin: StandIn, tmp_path: Path) 
     assert standin.requests[1].turns == [("user", "Tell me.")]
 
 
+@pytest.mark.parametrize("provider", REMOTE)
+def test_retry_while_the_provider_is_away_keeps_the_answer_that_stands_there(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(Text("Good.")), HttpError(503), Answer(Text("Better.")))
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("Tell me.")
+        asked, answer = turn.items
+        retry = {"thread_id": turn.thread, "item_id": asked}
+        away = backend.turn("threads.retry_after_item", **retry)
+        assert away.errors[0]["allow_retry"] is True and away.removed == []
+        assert list(away.items) == [answer]
+        assert backend.texts(turn.thread) == [("user", "Tell me."), ("assistant", "Good.")]
+        again = backend.turn("threads.retry_after_item", **retry)
+        assert again.removed == [answer]
+        assert backend.texts(turn.thread) == [("user", "Tell me."), ("assistant", "Better.")]
+        backend.say("Thank you.", turn.thread)
+    told = [request.turns for request in standin.requests]
+    assert told[1] == told[2] == [("user", "Tell me.")]
+    assert "Good." not in str(told[3])
+
+
 def test_any_model_of_litellm_can_be_named(
     standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

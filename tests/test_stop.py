@@ -66,6 +66,31 @@ def test_leaving_before_the_first_word_ends_the_model_s_work(
         assert backend.say("Hello!", thread).text == "Hello."
 
 
+def test_a_retry_that_is_stopped_before_it_answers_leaves_the_old_answer(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(Text("Good.")), Answer(Silence(20), Text("Too late.")))
+    standin.answers(Answer(Text(WORDS), delay=0.02), Answer(Text("As you wish.")))
+    with talking_to(standin, tmp_path) as backend:
+        turn = backend.say("Tell me.")
+        retry = {"thread_id": turn.thread, "item_id": next(iter(turn.items))}
+        with backend.stream("threads.retry_after_item", retry) as response:
+            next(sse(response))
+            standin.wait_request(1, timeout=5)
+        backend.settle()
+        assert backend.texts(turn.thread) == [("user", "Tell me."), ("assistant", "Good.")]
+        with backend.stream("threads.retry_after_item", retry) as response:
+            for event in sse(response):
+                if "delta" in event.get("update", {}):
+                    break
+        backend.settle()
+        [_, (_, said)] = backend.texts(turn.thread)
+        assert said.startswith("word0")
+        assert backend.say("Stop that.", turn.thread).text == "As you wish."
+    assert standin.requests[2].turns == [("user", "Tell me.")]
+    assert str(standin.requests[3].turns).count("stopped") == 1
+
+
 def test_no_tool_runs_after_stop(standin: StandIn, tmp_path: Path) -> None:
     call = ToolCall("current_time", {"time_zone": "Europe/Berlin"})
     standin.answers(Answer(Text(WORDS[:50]), call, delay=0.02))

@@ -42,6 +42,8 @@ class RequestContext(Generic[ResourcesT]):
     """The conversations; each of its methods takes this context, and finds only this user's."""
     resources: ResourcesT = field(init=False, repr=False)
     """What app/resources.py has opened."""
+    set_aside: frozenset[str] = field(default=frozenset(), init=False, repr=False)
+    """The items that the store does not list for this request: the answer that Retry replaces."""
 
     def signed(self, sentence: str) -> str:
         """The sentence as a person reads it, with the id under which the log has the cause."""

@@ -9,11 +9,13 @@ from chatkit.types import (
     ErrorEvent,
     HiddenContextItem,
     SDKHiddenContextItem,
+    ThreadItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemRemovedEvent,
     ThreadItemReplacedEvent,
     ThreadStreamEvent,
+    WorkflowItem,
 )
 from pydantic import BaseModel
 
@@ -77,11 +79,28 @@ async def send_events(
         yield as_line(serialize(ErrorEvent(message=sentence, allow_retry=retry)))
 
 
+def is_thought(item: ThreadItem) -> bool:
+    """Whether the item is shown, but is none that answers the user."""
+    return isinstance(item, WorkflowItem) and item.workflow.type == "reasoning"
+
+
 def as_line(data: bytes) -> bytes:
     """The JSON of an event as a server-sent event."""
     for character, escape in LINE_ENDS.items():
         data = data.replace(character, escape)
     return b"data: " + data + b"\n\n"
+
+
+def as_json(value: BaseModel) -> bytes:
+    """The JSON of an event or an answer, without what is null, as ChatKit makes it.
+
+    An item that ChatKit does not know is written as what it is, and is no reason for a warning.
+    """
+    shown: BaseModel = with_offset(value)
+    context = {"exclude_metadata": True}
+    return shown.model_dump_json(
+        by_alias=True, exclude_none=True, context=context, warnings=False
+    ).encode()
 
 
 def with_offset(value: Any) -> Any:

@@ -6,8 +6,10 @@ from chatkit.types import ChatKitReq
 from pydantic import TypeAdapter, ValidationError
 
 from core.errors import Refused
+from core.stores.records import keep_unknown_properties
 from core.text import repair_surrogates
 
+keep_unknown_properties()
 # Built once: ChatKitServer.process builds it anew for every request, which costs milliseconds.
 REQUEST: TypeAdapter[ChatKitReq] = TypeAdapter(ChatKitReq)
 MOST_VALUES = 10_000

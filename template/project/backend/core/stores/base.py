@@ -13,16 +13,12 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 from core.context import RequestContext
+from core.stores.records import ITEM, UNKNOWN_ITEM, UnknownItem, item_from_json
 from core.text import repair_surrogates
 
 RecordT = TypeVar("RecordT", bound=ThreadMetadata | ThreadItem | Attachment)
 TIMED = (ThreadMetadata, ThreadItemBase)
 MAX_PAGE = 1000
-
-# The kinds of records. Built once: building one takes longer than reading and writing a whole page.
-THREAD: TypeAdapter[ThreadMetadata] = TypeAdapter(ThreadMetadata)
-ITEM: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
-ATTACHMENT: TypeAdapter[Attachment] = TypeAdapter(Attachment)
 
 
 class BaseStore(Store[RequestContext]):
@@ -43,6 +39,29 @@ class BaseStore(Store[RequestContext]):
     async def check(self) -> None:
         """Raise StoreError if the store cannot be used now."""
         await self.load_threads(1, None, "desc", RequestContext())
+
+    async def load_thread_items(
+        self, thread_id: str, after: str | None, limit: int, order: str, context: RequestContext
+    ) -> Page[ThreadItem]:
+        """The thread's items behind `after`, without those that the request has set aside.
+
+        None if there is no such thread. Raises NotFoundError if there is no such item.
+        """
+        found: list[ThreadItem] = []
+        while True:
+            page = await self.page_of_items(thread_id, after, limit, order, context)
+            if not context.set_aside:
+                return page
+            found += [item for item in page.data if item.id not in context.set_aside]
+            if not page.has_more or len(found) > page_size(limit):
+                return page_of(found, page_size(limit))
+            after = page.after
+
+    @abstractmethod
+    async def page_of_items(
+        self, thread_id: str, after: str | None, limit: int, order: str, context: RequestContext
+    ) -> Page[ThreadItem]:
+        """As `load_thread_items`, with every item."""
 
     @abstractmethod
     async def save_feedback(
@@ -81,17 +100,18 @@ def to_json(kind: TypeAdapter[RecordT], record: RecordT) -> str:
     if isinstance(record, TIMED):
         utc["created_at"] = record.created_at.astimezone(timezone.utc)
     stored: Any = record.model_copy(update=utc)
+    as_kind: TypeAdapter[Any] = UNKNOWN_ITEM if isinstance(record, UnknownItem) else kind
     try:
-        return kind.dump_json(stored).decode()
+        return as_kind.dump_json(stored).decode()
     except PydanticSerializationError:
         return repair_surrogates(
-            json.dumps(kind.dump_python(stored, mode="json"), ensure_ascii=False)
+            json.dumps(as_kind.dump_python(stored, mode="json"), ensure_ascii=False)
         )
 
 
 def from_json(kind: TypeAdapter[RecordT], text: str) -> RecordT:
     """The stored record, with its time as ChatKit makes its own: local, and without an offset."""
-    record = kind.validate_json(text)
+    record: RecordT = item_from_json(text) if kind is ITEM else kind.validate_json(text)
     if isinstance(record, TIMED):
         record.created_at = record.created_at.astimezone().replace(tzinfo=None)
     return record

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 
 from core.context import RequestContext
 from core.settings import ServerSettings
-from core.stores import base as store
 from core.stores.base import BaseStore, RecordT, from_json, page_of, page_size, to_json
+from core.stores.records import ATTACHMENT, ITEM, THREAD
 
 
 def open_store(settings: ServerSettings) -> "MemoryStore":
@@ -50,13 +50,9 @@ class MemoryStore(BaseStore):
     """Keeps threads and attachments by user, items and feedback by user and thread."""
 
     def __init__(self) -> None:
-        self._threads = defaultdict[str, Records[ThreadMetadata]](partial(Records, store.THREAD))
-        self._items = defaultdict[tuple[str, str], Records[ThreadItem]](
-            partial(Records, store.ITEM)
-        )
-        self._attachments = defaultdict[str, Records[Attachment]](
-            partial(Records, store.ATTACHMENT)
-        )
+        self._threads = defaultdict[str, Records[ThreadMetadata]](partial(Records, THREAD))
+        self._items = defaultdict[tuple[str, str], Records[ThreadItem]](partial(Records, ITEM))
+        self._attachments = defaultdict[str, Records[Attachment]](partial(Records, ATTACHMENT))
         self._feedback = defaultdict[tuple[str, str], dict[str, FeedbackKind]](dict)
 
     async def load_thread(self, thread_id: str, context: RequestContext) -> ThreadMetadata:
@@ -79,7 +75,7 @@ class MemoryStore(BaseStore):
             if attachments.load(attachment_id).thread_id == thread_id:
                 attachments.delete(attachment_id)
 
-    async def load_thread_items(
+    async def page_of_items(
         self, thread_id: str, after: str | None, limit: int, order: str, context: RequestContext
     ) -> Page[ThreadItem]:
         return self._items[context.user_id, thread_id].page(after, limit, order)

@@ -14,9 +14,6 @@ from core.context import RequestContext
 from core.errors import StoreError
 from core.settings import give_up
 from core.stores.base import (
-    ATTACHMENT,
-    ITEM,
-    THREAD,
     BaseStore,
     RecordT,
     from_json,
@@ -35,6 +32,7 @@ from core.stores.postgres_connection import (
     away,
 )
 from core.stores.postgres_schema import wrong_schema
+from core.stores.records import ATTACHMENT, ITEM, THREAD
 
 # Whose records a statement is about. An item is the user's because its thread is.
 THREADS = "threads WHERE owner = $1"
@@ -116,7 +114,7 @@ class PostgresStore(BaseStore):
             (context.user_id, thread_id),
         )
 
-    async def load_thread_items(
+    async def page_of_items(
         self, thread_id: str, after: str | None, limit: int, order: str, context: RequestContext
     ) -> Page[ThreadItem]:
         """The thread's items behind `after`; none if there is no such thread.

@@ -15,9 +15,6 @@ from pydantic import TypeAdapter
 from core.context import RequestContext
 from core.errors import StoreError
 from core.stores.base import (
-    ATTACHMENT,
-    ITEM,
-    THREAD,
     BaseStore,
     RecordT,
     from_json,
@@ -25,6 +22,7 @@ from core.stores.base import (
     page_size,
     to_json,
 )
+from core.stores.records import ATTACHMENT, ITEM, THREAD
 from core.stores.sqlite_file import MEMORY, DatabaseSettings, open_file, usable
 
 # Whose records a statement is about. An item is the user's because its thread is.
@@ -86,7 +84,7 @@ class SQLiteStore(BaseStore):
         """Delete the thread with its items and attachments, if there is such a thread."""
         await self._write(f"DELETE FROM {THREADS} AND id = ?", context.user_id, thread_id)
 
-    async def load_thread_items(
+    async def page_of_items(
         self, thread_id: str, after: str | None, limit: int, order: str, context: RequestContext
     ) -> Page[ThreadItem]:
         """The thread's items behind `after`; none if there is no such thread.

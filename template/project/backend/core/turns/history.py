@@ -10,6 +10,7 @@ from chatkit.store import Store
 from chatkit.types import ThreadItem, ThreadMetadata, UserMessageItem
 
 from core.context import RequestContext
+from core.stores.records import UnknownItem
 
 CHARACTERS_PER_TOKEN = 4
 """A rule of thumb that errs on the safe side for English; a budget needs no more."""
@@ -79,7 +80,7 @@ async def newest_items(
     after: str | None = None
     while True:
         page = await store.load_thread_items(thread.id, after, count, "desc", context)
-        found += page.data
+        found += [item for item in page.data if not isinstance(item, UnknownItem)]
         if not page.has_more or any(isinstance(item, UserMessageItem) for item in found):
             return found[::-1]
         after = page.after

@@ -31,6 +31,7 @@ from chatkit.types import (
 
 from core.context import RequestContext
 from core.models.complete_answers import CutShort
+from core.protocol.events import is_thought
 from core.turns.failures import CUT, EMPTY, SILENT, failed, failed_run
 from core.turns.watched_run import Unanswered, WatchedRun, chatkit_events, in_order
 
@@ -184,11 +185,6 @@ def add_text(item: ThreadItem | None, update: AssistantMessageContentPartTextDel
 def text_in(item: AssistantMessageItem) -> str:
     """The message's text; nothing if it is blank."""
     return "".join(part.text for part in item.content).strip()
-
-
-def is_thought(item: ThreadItem) -> bool:
-    """Whether the item is none that answers the user."""
-    return isinstance(item, WorkflowItem) and item.workflow.type == "reasoning"
 
 
 def stopped_item(context: AgentContext[RequestContext]) -> SDKHiddenContextItem:

@@ -144,9 +144,8 @@ export class Conversation {
 
   fail(sentence, retry = false) {
     const asked = [...this.items.querySelectorAll(".user_message")].at(-1);
-    const again = () => this.run(RETRY, { item_id: asked.id }, () => {
-      while (asked.nextSibling) this.remove(asked.nextSibling.id);
-    });
+    // What stands below it is taken away by the server's events, once a new answer has begun.
+    const again = () => this.run(RETRY, { item_id: asked.id });
     this.notes.append(el("div.note.danger", { role: "alert" },
       sentence, retry && asked ? button("Retry", again) : ""));
   }
