@@ -99,6 +99,7 @@ ALWAYS = {
     "backend/core/protocol/events.py",
     "backend/core/protocol/messages.py",
     "backend/core/protocol/requests.py",
+    "backend/core/protocol/updates.py",
     "backend/core/settings.py",
     "backend/core/stores/__init__.py",
     "backend/core/stores/base.py",

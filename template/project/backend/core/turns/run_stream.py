@@ -162,7 +162,8 @@ class RunItems:
                 case AssistantMessageItem() if text_in(item):
                     yield ThreadItemDoneEvent(item=item)
                 case WorkflowItem() if item is goes_on:
-                    pass
+                    # As ChatKit has stored it: what was added may have been sent with more tasks.
+                    yield ThreadItemReplacedEvent(item=item)
                 case WorkflowItem():
                     yield ThreadItemDoneEvent(item=item)
                 case _:

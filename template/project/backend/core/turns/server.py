@@ -10,6 +10,7 @@ from chatkit.store import AttachmentStore
 from chatkit.types import (
     AssistantMessageItem,
     ChatKitReq,
+    ClientToolCallItem,
     FeedbackKind,
     NonStreamingReq,
     Page,
@@ -40,14 +41,13 @@ from core.moved_names import check_overrides
 from core.protocol.checks import check_request, pending_call
 from core.protocol.events import HIDDEN, as_json, send_events
 from core.protocol.requests import parse, thread_id_of
+from core.protocol.updates import with_updates_stored
 from core.stores.base import BaseStore
 from core.turns.resources import Resources
 from core.turns.retry import Retry, give_up_old
 from core.turns.running import Turns
 
 NOT_RUN = "The tool was not run: the user went on without it."
-KEEPS_CLIENT_TOOL_CALL = (ThreadsAddClientToolOutputReq, ThreadsRetryAfterItemReq)
-"""The first answers the call that waits for the client; the second removes it."""
 # What some operations need that ChatKitServer leaves to its subclasses.
 NEEDS = {
     "attachments.create": "attachment_store",
@@ -211,8 +211,11 @@ class TurnServer(ChatKitServer[RequestContext]):
         context: RequestContext,
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
         async with held:
+            call: ClientToolCallItem | None = None
             if created is not None:
                 yield ThreadCreatedEvent(thread=self._to_thread_response(created))
+            elif isinstance(request, ThreadsAddClientToolOutputReq):
+                call = await pending_call(self.store, thread_id, context)
             else:
                 async for event in self._go_on_without(request, thread_id, context):
                     yield event
@@ -225,6 +228,11 @@ class TurnServer(ChatKitServer[RequestContext]):
             async with aclosing(parts) as events:
                 async for event in events:
                     yield event
+                    if call is not None:
+                        # ChatKit has stored its output before the first event.
+                        done = await self.store.load_item(thread_id, call.id, context)
+                        yield ThreadItemReplacedEvent(item=done)
+                        call = None
 
     async def _go_on_without(
         self, request: StreamingReq, thread_id: str, context: RequestContext
@@ -282,7 +290,11 @@ class TurnServer(ChatKitServer[RequestContext]):
     ) -> AsyncIterator[ThreadStreamEvent]:
         # A rename meanwhile reaches the thread that the turn holds, and saves at its end.
         self.turns.of(context).thread = thread
-        async for event in super()._process_events(thread, context, stream):
+
+        def whole() -> AsyncIterator[ThreadStreamEvent]:
+            return with_updates_stored(stream(), thread.id, self.store, context)
+
+        async for event in super()._process_events(thread, context, whole):
             yield event
 
     async def _answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:

@@ -80,6 +80,10 @@ class WatchedRun:
 
     async def stream_events(self) -> AsyncIterator[StreamEvent]:
         loop = asyncio.get_running_loop()
+        workflow = self._context.workflow_item
+        if workflow and workflow.workflow.summary and workflow.workflow.expanded:
+            # It has ended before the turn, to stay open. ChatKit would end it once more.
+            self._context.workflow_item = None
         try:
             async for event in self._run.stream_events():
                 self._last_event = loop.time()
@@ -95,10 +99,13 @@ class WatchedRun:
             self.error = error
         self._watching.cancel()
         await self._end_client_calls()
-        if not (workflow := self._context.workflow_item) or self._context.client_tool_call:
+        if (workflow := self._context.workflow_item) is None:
             return
-        # An open workflow would be taken up by the next turn.
-        if workflow.workflow.tasks or workflow.workflow.type == "reasoning":
+        if not workflow.workflow.tasks and workflow.workflow.type != "reasoning":
+            # The client has not been shown it, and ChatKit would store it.
+            self._context.workflow_item = None
+        elif self._context.client_tool_call is None:
+            # An open workflow would be taken up by the next turn.
             await self._context.end_workflow()
 
     @property
@@ -223,6 +230,10 @@ async def chatkit_events(
         # (https://github.com/openai/chatkit-python/blob/main/chatkit/agents.py).
         async for event in stream_agent_response(context, run, converter=converter):  # type: ignore[arg-type]
             yield event
+            # It is over, though ChatKit may have taken it up when it was late to see it begin: it
+            # would end it once more, and close it.
+            if isinstance(event, ThreadItemDoneEvent) and event.item == context.workflow_item:
+                context.workflow_item = None
     except Exception as error:
         run.error = error
 
