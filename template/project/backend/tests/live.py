@@ -50,7 +50,8 @@ def update_item(item: Item, update: dict[str, Any]) -> None:
             component |= update["component"]
         else:
             component["value"] += update["delta"]
-            component["streaming"] = not update["done"]
+            if update["done"] and component.get("streaming"):
+                component["streaming"] = False
 
 
 def components(value: Any) -> Iterator[dict[str, Any]]:

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from chatkit.store import NotFoundError
 from chatkit.types import (
+    FileAttachment,
     LockedStatus,
     Page,
     Thread,
@@ -24,8 +26,11 @@ from store_samples import (
     every_kind_of_item,
     filled,
     ids,
+    what_a_newer_release_stores,
 )
 
+from core.context import RequestContext
+from core.protocol.events import as_json
 from core.stores.base import BaseStore
 
 
@@ -149,6 +154,54 @@ class StoreContract(StoreSafety):
         assert await all_items(store) == items
         for item in items:
             assert await store.load_item("thr_1", item.id, ADA) == item
+
+    async def test_what_is_not_known_comes_back_as_it_was_added(self, store: BaseStore) -> None:
+        items = what_a_newer_release_stores()
+        assert b'"votes":{"soup":[1,null,2.5]}' in as_json(items[-2])
+        await store.save_thread(a_thread(), ADA)
+        for _ in range(2):
+            for item in items:
+                await store.add_thread_item("thr_1", item, ADA)
+            loaded = await all_items(store)
+            assert [as_json(item) for item in loaded] == [as_json(item) for item in items]
+            assert [type(item) for item in loaded] == [type(item) for item in items]
+            items = loaded
+        after: str | None = None
+        for item in items:
+            page = await store.load_thread_items("thr_1", after, 1, "asc", ADA)
+            assert ids(page) == [item.id]
+            after = page.after
+        assert after is None
+        item_ids = [item.id for item in items]
+        await store.save_feedback("thr_1", item_ids, "positive", ADA)
+        assert list(await store.load_feedback("thr_1", ADA)) == item_ids
+
+    async def test_what_is_not_known_of_threads_and_attachments_comes_back(
+        self, store: BaseStore
+    ) -> None:
+        newer: dict[str, Any] = {"pinned": {"by": None}}
+        thread = ThreadMetadata.model_validate(a_thread().model_dump() | newer)
+        await store.save_thread(thread, ADA)
+        loaded = await store.load_thread("thr_1", ADA)
+        loaded.title = "Renamed"
+        await store.save_thread(loaded, ADA)
+        again = await store.load_thread("thr_1", ADA)
+        assert again.model_dump() == thread.model_dump() | {"title": "Renamed"}
+        attachment = FileAttachment.model_validate(a_file().model_dump() | newer)
+        await store.save_attachment(attachment, ADA)
+        assert await store.load_attachment("atc_1", ADA) == attachment
+
+    async def test_a_request_does_not_list_what_it_has_set_aside(self, store: BaseStore) -> None:
+        item_ids = await filled(store, 6)
+        retry = RequestContext(user_id="ada")
+        retry.set_aside = frozenset(item_ids[1:4])
+        listed = [item_ids[0], *item_ids[4:]]
+        assert [item.id for item in await all_items(store, context=retry)] == listed
+        page = await store.load_thread_items("thr_1", None, 2, "desc", retry)
+        assert (ids(page), page.has_more) == (listed[:0:-1], True)
+        page = await store.load_thread_items("thr_1", page.after, 2, "desc", retry)
+        assert (ids(page), page.has_more) == (listed[:1], False)
+        assert [item.id for item in await all_items(store)] == item_ids
 
     @pytest.mark.parametrize("method", ["add_thread_item", "save_item"])
     async def test_an_item_saved_again_is_replaced_where_it_stands(

@@ -10,6 +10,7 @@ from chatkit.types import (
     CustomTask,
     FileAttachment,
     HiddenContextItem,
+    ImageAttachment,
     InferenceOptions,
     Page,
     SDKHiddenContextItem,
@@ -23,10 +24,11 @@ from chatkit.types import (
     Workflow,
     WorkflowItem,
 )
-from chatkit.widgets import Card, Col, Text
+from chatkit.widgets import Card, Col, DynamicWidgetRoot, Text
 
 from core.context import RequestContext
 from core.stores.base import BaseStore
+from core.stores.records import UnknownItem
 
 ADA = RequestContext(user_id="ada")
 BOB = RequestContext(user_id="bob")
@@ -76,6 +78,54 @@ def every_kind_of_item() -> list[ThreadItem]:
         ),
         HiddenContextItem(id="hid_1", content={"type": "tool_call", "output": "42"}, **rest),
         SDKHiddenContextItem(id="shcx_1", content="hidden", **rest),
+    ]
+
+
+def what_a_newer_release_stores() -> list[Any]:
+    """Items of kinds, in shapes and with properties that the installed ChatKit does not know."""
+    rest: dict[str, Any] = {"thread_id": "thr_1", "created_at": NOON}
+    source = {"type": "url", "url": "https://x.example", "title": "X", "favicon": None, "rank": 1}
+    image = ImageAttachment.model_validate(
+        {
+            **{"id": "atc_2", "name": "x.png", "mime_type": "image/png", "blur": {"hash": None}},
+            "preview_url": "https://x.example/x.png",
+        }
+    )
+    action = {"type": "go", "payload": {"dish": None, "list": [1, None]}}
+    button = {"type": "Button", "label": "Go", "onClickAction": action, "newer": [None]}
+    cell = {"type": "Table.Cell", "children": [button], "colSpan": 2}
+    row = {"type": "Table.Row", "children": [cell]}
+    date = {"type": "DatePicker", "name": "day", "defaultValue": "2026-03-04"}
+    children = [{"type": "Col", "padding": 4, "children": [{"type": "Table", "children": [row]}]}]
+    return [
+        UserMessageItem.model_validate(
+            {
+                **{"id": "msg_3", "content": [{"type": "input_text", "text": "Hi", "newer": None}]},
+                **{"attachments": [image], "inference_options": {"effort": "high"}, "to": ["Bob"]},
+                **rest,
+            }
+        ),
+        AssistantMessageItem.model_validate(
+            {
+                "id": "msg_4",
+                "content": [
+                    {
+                        **{"type": "output_text", "text": "Hi", "language": "en"},
+                        "annotations": [{"type": "annotation", "source": source, "span": [1, 2]}],
+                    }
+                ],
+                **rest,
+            }
+        ),
+        WidgetItem(
+            id="wdg_2",
+            widget=DynamicWidgetRoot.model_validate(
+                {"type": "Card", "border": {"size": 1}, "children": [*children, date]}
+            ),
+            **rest,
+        ),
+        UnknownItem(id="poll_1", type="poll", votes={"soup": [1, None, 2.5]}, open=True, **rest),
+        UnknownItem(id="wf_2", type="workflow", workflow={"tasks": [{"type": "new"}]}, **rest),
     ]
 
 

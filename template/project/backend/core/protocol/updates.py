@@ -110,7 +110,8 @@ def apply_to_component(update: dict[str, Any], component: dict[str, Any]) -> Non
         component |= new
     else:
         component["value"] += update["delta"]
-        component["streaming"] = not update["done"]
+        if update["done"] and component.get("streaming"):
+            component["streaming"] = False
 
 
 def components(component: Any) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 import chatkit.widgets
 from chatkit.types import Attachment, ThreadItem, ThreadItemBase, ThreadMetadata, WidgetItem
 from chatkit.widgets import DynamicWidgetRoot
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 log = logging.getLogger("app")
 
@@ -23,6 +23,8 @@ MODULES = ("chatkit.actions", "chatkit.types", "chatkit.widgets")
 
 class UnknownItem(ThreadItemBase):
     """An item of a kind that this release does not know. Clients get it as it is stored."""
+
+    model_config = ConfigDict(extra="allow")
 
     type: str
 

@@ -1,7 +1,7 @@
 """What a client has seen is what it gets again when it loads the thread anew."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,9 @@ from chatkit.types import (
     CustomTask,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
+    ThreadItemReplacedEvent,
     ThreadItemUpdatedEvent,
+    ThreadStreamEvent,
     WidgetComponentUpdated,
     WidgetItem,
     WidgetRootUpdated,
@@ -23,12 +25,16 @@ from chatkit.types import (
 )
 from chatkit.widgets import DynamicWidgetRoot
 from live import applied
+from pydantic import BaseModel
 from scripted_model import ScriptedModel, tool_call
 from scripted_server import scripted_server
+from store_samples import what_a_newer_release_stores
 
 from core.context import RequestContext
+from core.stores.records import without_nulls
 from core.turns.agent_server import AgentServer
 from core.turns.feature import Feature
+from core.turns.widget_actions import Actions, StreamingAction, SyncAction
 
 from app.wiring import Settings
 
@@ -47,6 +53,61 @@ def card(text: str = "", **props: Any) -> DynamicWidgetRoot:
     return DynamicWidgetRoot.model_validate({"type": "Card", "children": children, **props})
 
 
+EVERY_COMPONENT: list[dict[str, Any]] = [
+    {"type": "Title", "value": "T", "size": "5xl", "truncate": True, "maxLines": 2},
+    {"type": "Caption", "value": "C", "color": {"light": "red-100", "dark": "#fff"}},
+    {"type": "Text", "value": "T", "editable": {"name": "t", "autoComplete": "off", "new": None}},
+    {"type": "Markdown", "value": "*M*", "streaming": False},
+    {"type": "Badge", "label": "B", "color": "discovery", "variant": "soft", "pill": True},
+    {"type": "Icon", "name": "wreath", "size": "3xl"},
+    {"type": "Icon", "name": "newest-of-all"},
+    {
+        "type": "Image",
+        "src": "/x.png",
+        "alt": "X",
+        "fit": "cover",
+        "margin": {"x": 1.5},
+        "radius": 2,
+    },
+    {"type": "Button", "submit": True, "onClickAction": {"type": "a", "loadingBehavior": "self"}},
+    {"type": "Divider", "spacing": 2, "flush": True, "color": "subtle"},
+    {"type": "Spacer", "minSize": "2rem"},
+    {
+        "type": "Box",
+        "direction": "row",
+        "border": {"top": {"size": 1, "style": "dashed", "new": 1}},
+    },
+    {"type": "Row", "gap": 1.5, "align": "baseline", "wrap": "wrap", "scrollable": True},
+    {
+        "type": "Col",
+        "children": [{"type": "Text", "value": "in", "minLines": 1}],
+        "aspectRatio": 1.6,
+    },
+    {"type": "Form", "onSubmitAction": {"type": "s", "payload": {"id": None}}, "children": []},
+    {"type": "Input", "name": "i", "inputType": "tel", "gutterSize": "xs", "defaultValue": "1"},
+    {"type": "Textarea", "name": "t", "rows": 3, "autoResize": True, "maxRows": 9},
+    {"type": "Select", "name": "s", "options": [{"value": "a", "label": "A", "hint": "new"}]},
+    {"type": "DatePicker", "name": "d", "min": "2026-01-01", "max": "2026-02-01T00:00:00Z"},
+    {"type": "Checkbox", "name": "c", "defaultChecked": True, "onChangeAction": {"type": "c"}},
+    {
+        "type": "RadioGroup",
+        "name": "r",
+        "options": [{"value": "a", "label": "A"}],
+        "ariaLabel": "R",
+    },
+    {"type": "Label", "value": "L", "fieldName": "i"},
+    {"type": "Transition", "children": {"type": "Text", "value": "in"}},
+    {"type": "Table", "children": [{"type": "Table.Row", "header": True, "children": []}]},
+    {"type": "Chart", "data": [{"m": "a", "v": 1}], "series": [{"type": "pie"}], "xAxis": "m"},
+    {"type": "Of tomorrow", "children": [{"type": "Text", "value": "in"}], "deep": [{"er": None}]},
+]
+ROOTS: list[dict[str, Any]] = [
+    {"type": "Card", "status": {"text": "s", "icon": "check", "frame": True}, "asForm": True},
+    {"type": "ListView", "limit": "auto"},
+    {"type": "Basic", "direction": "row", "gap": 2, "theme": "dark"},
+]
+
+
 async def growing() -> AsyncGenerator[DynamicWidgetRoot, None]:
     for length in range(4):
         yield card("abc"[:length], border=1)
@@ -57,6 +118,19 @@ async def growing() -> AsyncGenerator[DynamicWidgetRoot, None]:
 async def show_card(context: Context) -> str:
     """Show a card."""
     await context.context.stream_widget(card("At once.", border={"size": 1}))
+    return "Shown."
+
+
+@function_tool
+async def show_every_component(context: Context) -> str:
+    """Show every component of ChatKit.js 1.9.0, and more."""
+    for root in ROOTS:
+        children = EVERY_COMPONENT
+        if root["type"] == "ListView":
+            item = {"type": "ListViewItem", "onClickAction": {"type": "l"}, "gap": 0.5}
+            children = [item | {"children": EVERY_COMPONENT}]
+        widget = DynamicWidgetRoot.model_validate(root | {"children": children})
+        await context.context.stream_widget(widget)
     return "Shown."
 
 
@@ -134,8 +208,66 @@ async def leave_open(context: Context) -> str:
     return "Shown."
 
 
-TOOLS = [show_card, show_growing_card, update_card, work, begin_nothing, leave_open]
-MODEL_AGENT = Agent[AgentContext[RequestContext]](name="Of the tests", tools=[*TOOLS])
+@function_tool
+async def store_newer(context: Context) -> str:
+    """Store what a newer release would."""
+    turn = context.context
+    for item in what_a_newer_release_stores():
+        stored = item.model_copy(update={"thread_id": turn.thread.id})
+        await turn.store.add_thread_item(turn.thread.id, stored, turn.request_context)
+    return "Stored."
+
+
+AGENT = Agent[AgentContext[RequestContext]](
+    name="Of the tests",
+    tools=[
+        show_every_component,
+        show_card,
+        show_growing_card,
+        update_card,
+        work,
+        begin_nothing,
+        leave_open,
+        store_newer,
+    ],
+)
+
+
+class Payload(BaseModel):
+    dish: str | None
+    list: Any
+
+
+async def go(
+    payload: Payload, sender: WidgetItem, context: RequestContext
+) -> AsyncIterator[ThreadStreamEvent]:
+    widget = next_card("again", 1)
+    yield ThreadItemUpdatedEvent(item_id=sender.id, update=WidgetRootUpdated(widget=widget))
+
+
+async def again(
+    payload: Payload, sender: WidgetItem, context: RequestContext
+) -> AsyncIterator[ThreadStreamEvent]:
+    widget = next_card("at_once", 2)
+    yield ThreadItemReplacedEvent(item=sender.model_copy(update={"widget": widget}))
+
+
+async def at_once(payload: Payload, sender: WidgetItem, context: RequestContext) -> WidgetItem:
+    return sender.model_copy(update={"widget": next_card("none", 3)})
+
+
+def next_card(action: str, step: int) -> DynamicWidgetRoot:
+    """A card with the null payload of the first one, which offers this action."""
+    shown = card(step=step).model_dump(mode="json")
+    shown["children"][0]["children"][1]["onClickAction"]["type"] = action
+    return DynamicWidgetRoot.model_validate(shown)
+
+
+ACTIONS: Actions = {
+    "go": StreamingAction(Payload, go),
+    "again": StreamingAction(Payload, again),
+    "at_once": SyncAction(Payload, at_once),
+}
 
 
 @pytest.fixture
@@ -145,8 +277,8 @@ def model() -> ScriptedModel:
 
 @pytest.fixture
 def server(settings: Settings, model: ScriptedModel) -> AgentServer:
-    browser = Feature(client_tools=[ask_browser])
-    return scripted_server(settings, model, agent=MODEL_AGENT, features=[browser])
+    browser = Feature(client_tools=[ask_browser], actions=ACTIONS)
+    return scripted_server(settings, model, agent=AGENT, features=[browser])
 
 
 def loaded(chat: Chat, thread_id: str) -> list[dict[str, Any]]:
@@ -197,3 +329,69 @@ def test_what_was_seen_is_what_is_loaded(
             "list": [1, None, {"a": None}],
         }
         assert widget["children"][0]["children"][2]["defaultValue"] == "2026-03-04"
+
+
+def test_every_component_is_loaded_as_it_was_sent(chat: Chat, model: ScriptedModel) -> None:
+    model.answers[:] = [tool_call("show_every_component"), "Here you are."]
+    events = chat.say("Show me.")
+    live = applied(events)
+    assert live == loaded(chat, thread_of(events))
+    card_widget, list_view, basic = (i["widget"] for i in live if i["type"] == "widget")
+    for shown in (card_widget["children"], list_view["children"][0]["children"], basic["children"]):
+        for component, sent in zip(shown, EVERY_COMPONENT, strict=True):
+            # Only what is null is not sent, but in a payload.
+            assert component == without_nulls(sent)
+    assert card_widget["children"][14]["onSubmitAction"]["payload"] == {"id": None}
+
+
+def test_a_widget_that_an_action_has_changed_is_loaded_so(chat: Chat, model: ScriptedModel) -> None:
+    model.answers[:] = [tool_call("show_card"), "Here you are."]
+    events = chat.say("Show me.")
+    thread_id, live = thread_of(events), applied(events)
+    [item_id] = [item["id"] for item in live if item["type"] == "widget"]
+    payload = {"dish": None, "list": [1, None, {"a": None}]}
+    for kind in ("go", "again"):
+        params = {"item_id": item_id, "action": {"type": kind, "payload": payload}}
+        live = applied(chat.stream("threads.custom_action", thread_id=thread_id, **params), live)
+        assert live == loaded(chat, thread_id)
+    params = {"item_id": item_id, "action": {"type": "at_once", "payload": payload}}
+    answer = chat.post("threads.sync_custom_action", thread_id=thread_id, **params).json()
+    live = [answer["updated_item"] if item["id"] == item_id else item for item in live]
+    assert live == loaded(chat, thread_id)
+    assert [item["widget"]["step"] for item in live if item["type"] == "widget"] == [3]
+
+
+def test_what_a_newer_release_has_stored_is_loaded_and_not_told_to_the_model(
+    chat: Chat, model: ScriptedModel
+) -> None:
+    model.answers[:] = [tool_call("store_newer"), "Done.", "Well."]
+    thread_id = thread_of(chat.say("Go on."))
+    items = loaded(chat, thread_id)
+    known = {item["id"]: item for item in items}
+    assert known["poll_1"]["votes"] == {"soup": [1, None, 2.5]}
+    assert known["wf_2"]["workflow"] == {"tasks": [{"type": "new"}]}
+    assert known["msg_3"]["attachments"][0]["blur"] == {"hash": None}
+    assert "metadata" not in known["msg_3"]["attachments"][0]
+    assert known["msg_4"]["content"][0]["annotations"][0]["source"]["rank"] == 1
+    after = None
+    for item in items:
+        page = chat.post(
+            "items.list", thread_id=thread_id, order="asc", limit=1, after=after
+        ).json()
+        while not page["data"]:  # A hidden one.
+            page = chat.post(
+                "items.list", thread_id=thread_id, order="asc", limit=1, after=page["after"]
+            ).json()
+        assert page["data"] == [item]
+        after = page.get("after")
+    chat.say("And now?", thread_id)
+    assert "soup" not in str(model.inputs[-1])
+
+
+def test_what_a_newer_client_sends_is_loaded(chat: Chat, model: ScriptedModel) -> None:
+    model.answers[:] = ["Hello."]
+    part = {"type": "input_tag", "id": "t", "text": "Ada", "data": {"a": None}, "color": "red"}
+    message = {"content": [part], "attachments": [], "inference_options": {}, "via": {"x": None}}
+    events = chat.stream("threads.create", input=message)
+    assert applied(events) == loaded(chat, thread_of(events))
+    assert applied(events)[0]["content"] == [part | {"interactive": False}]
