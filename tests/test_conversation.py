@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from agents import function_tool
@@ -282,6 +283,21 @@ def test_retry_answers_the_same_message_again(standin: StandIn, tmp_path: Path) 
         assert again.text == "Good."
         assert backend.texts(turn.thread) == [("user", "Tell me."), ("assistant", "Good.")]
     assert standin.requests[1].turns == [("user", "Tell me.")]
+
+
+def test_the_browser_s_language_is_known_without_a_sign_in(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    seen: list[str | None] = []
+
+    async def admit(request: Any, context: Any) -> None:
+        seen.append(context.locale)
+
+    with talking_to(standin, tmp_path) as backend:
+        backend.main.server.admit = admit
+        backend.http.headers["Accept-Language"] = "de-CH,de;q=0.9"
+        backend.say("Grüezi")
+    assert seen == ["de-CH"]
 
 
 @pytest.mark.parametrize("provider", REMOTE)

@@ -28,8 +28,9 @@ def request_id_of(request: HTTPConnection) -> str:
 class RequestContext(Generic[ResourcesT]):
     """Reaches the server, the store, the agent, its tools, actions and routes with every request.
 
-    `user_id` owns the threads; roles, tenant and locale are what a sign-in knows besides. Without
-    a sign-in everyone who can reach the port is the same user.
+    `user_id` owns the threads; roles and tenant are what a sign-in knows besides. Without a
+    sign-in everyone who can reach the port is the same user. `locale` is the language that the
+    sign-in has, or else the browser's, such as de-CH.
     """
 
     user_id: str = LOCAL_USER

@@ -2,6 +2,7 @@
 
 from starlette.requests import Request
 
+from core.auth.sign_in import language_of
 from core.context import RequestContext, request_id_of
 
 
@@ -18,4 +19,4 @@ class NoSignIn:
         return None
 
     async def identify(self, request: Request) -> RequestContext:
-        return RequestContext(request_id=request_id_of(request))
+        return RequestContext(locale=language_of(request), request_id=request_id_of(request))

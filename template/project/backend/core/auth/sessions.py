@@ -25,7 +25,8 @@ from pydantic import (
 )
 from starlette.requests import Request
 
-from core.auth.users import AuthUrl, is_user_id, language_of, roles_of, text_or_none
+from core.auth.sign_in import language_of
+from core.auth.users import AuthUrl, is_user_id, roles_of, text_or_none
 from core.context import RequestContext, request_id_of
 from core.errors import Refused
 from core.settings import Origins, ServerSettings

@@ -1,10 +1,13 @@
 """What every way to sign in gives: the RequestContext of a user, or a refusal."""
 
+import re
 from typing import Protocol
 
 from starlette.requests import Request
 
 from core.context import RequestContext
+
+LANGUAGE = re.compile(r"[a-zA-Z]{2,8}([-_][a-zA-Z0-9]{1,8})*")
 
 
 class SignIn(Protocol):
@@ -24,3 +27,12 @@ class SignIn(Protocol):
 
     async def identify(self, request: Request) -> RequestContext:
         """Who asks. Raises Refused: 401 for nobody, 503 where it cannot be found out now."""
+
+
+def language_of(request: Request, preferred: object = None) -> str | None:
+    """The user's language, such as de-CH: what the sign-in says, or the browser's first."""
+    first = re.split("[,;]", request.headers.get("accept-language", ""))[0].strip()
+    for language in (preferred, first):
+        if isinstance(language, str) and LANGUAGE.fullmatch(language):
+            return language
+    return None

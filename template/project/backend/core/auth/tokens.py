@@ -20,7 +20,8 @@ from jwt.exceptions import InvalidSubjectError
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from starlette.requests import Request
 
-from core.auth.users import AuthUrl, is_user_id, language_of, roles_of, text_or_none
+from core.auth.sign_in import language_of
+from core.auth.users import AuthUrl, is_user_id, roles_of, text_or_none
 from core.context import RequestContext, request_id_of
 from core.errors import Refused
 from core.settings import ServerSettings, give_up, load

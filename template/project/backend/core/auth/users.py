@@ -1,17 +1,15 @@
-"""What the ways to sign in share: users' ids, roles and languages, and the addresses they ask."""
+"""What the ways to sign in share: users' ids and roles, and the addresses they ask."""
 
 import re
 from typing import Annotated
 
 import httpx
 from pydantic import AfterValidator
-from starlette.requests import Request
 
 from core.context import LOCAL_USER
 from core.urls import checked_url
 
 MAX_USER_ID = 255
-LANGUAGE = re.compile(r"[a-zA-Z]{2,8}([-_][a-zA-Z0-9]{1,8})*")
 
 
 def _auth_url(value: str) -> str:
@@ -47,12 +45,3 @@ def roles_of(value: object) -> frozenset[str]:
 def text_or_none(value: object) -> str | None:
     """The value, if it is a text that says something."""
     return value if isinstance(value, str) and value else None
-
-
-def language_of(request: Request, preferred: object = None) -> str | None:
-    """The user's language, such as de-CH: what the sign-in says, or the browser's first."""
-    first = re.split("[,;]", request.headers.get("accept-language", ""))[0].strip()
-    for language in (preferred, first):
-        if isinstance(language, str) and LANGUAGE.fullmatch(language):
-            return language
-    return None

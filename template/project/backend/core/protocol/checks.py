@@ -1,5 +1,6 @@
 """What a request may ask of a thread: refused here is what the SDK would fail at later."""
 
+import base64
 from typing import Any
 
 from chatkit.types import (
@@ -57,6 +58,8 @@ async def check_request(request: ChatKitReq, store: BaseStore, context: RequestC
         case "threads.create" | "threads.add_user_message":
             if not text_of(params["input"]).strip() and not params["input"].attachments:
                 raise Refused("params.input.content: the message is empty.")
+        case "input.transcribe":
+            check_audio(**params)
         case "threads.update":
             request.params.title = params["title"].strip()
             if not 0 < len(request.params.title) <= LONGEST_TITLE:
@@ -66,6 +69,18 @@ async def check_request(request: ChatKitReq, store: BaseStore, context: RequestC
         case "threads.add_client_tool_output":
             if await pending_call(store, thread_id, context) is None:
                 raise Refused("No client tool call is waiting for an output.", 409)
+
+
+def check_audio(audio_base64: str, mime_type: str) -> None:
+    """Raise Refused for what is no audio."""
+    if not mime_type.lower().startswith("audio/"):
+        raise Refused("params.mime_type: it has to be that of audio, such as audio/webm.")
+    try:
+        audio = base64.b64decode(audio_base64, validate=True)
+    except ValueError:
+        raise Refused("params.audio_base64: it is not Base64.") from None
+    if not audio:
+        raise Refused("params.audio_base64: there is no audio.")
 
 
 async def check_status(request: ChatKitReq, store: BaseStore, context: RequestContext) -> None:

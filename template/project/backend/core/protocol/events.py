@@ -43,6 +43,7 @@ async def send_events(
     store has not yet got is taken back.
     """
     failure: Refused | None = None
+    failed: ErrorEvent | None = None
     # The client has them, the store does not: an added item is put in, a stored one is taken out.
     unstored: dict[str, None] = {}
     try:
@@ -52,7 +53,7 @@ async def send_events(
                 if isinstance(vars(event).get("item"), HIDDEN):
                     continue
                 match event:
-                    case ErrorEvent(message=None):
+                    case ErrorEvent(message=None) as failed:
                         # ChatKit has caught and logged it, without the request's id.
                         log.error(
                             "request %s: the turn failed; ChatKit logs why", context.request_id
@@ -75,8 +76,12 @@ async def send_events(
     if failure:
         for item_id in unstored:
             yield as_line(serialize(ThreadItemRemovedEvent(item_id=item_id)))
-        sentence, retry = context.signed(failure.sentence), failure.status != 404
-        yield as_line(serialize(ErrorEvent(message=sentence, allow_retry=retry)))
+        told = ErrorEvent(allow_retry=failure.status != 404)
+        if failed and failure.sentence == FAILED:
+            # ChatKit.js may have a translation of its code.
+            told = failed
+        sentence = context.signed(failure.sentence)
+        yield as_line(serialize(told.model_copy(update={"message": sentence})))
 
 
 def is_thought(item: ThreadItem) -> bool:

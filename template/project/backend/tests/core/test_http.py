@@ -10,11 +10,13 @@ from chat_client import Chat, thread_of
 from chatkit.types import (
     AssistantMessageContent,
     AssistantMessageItem,
+    AudioInput,
     HiddenContextItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadMetadata,
     ThreadStreamEvent,
+    TranscriptionResult,
     UserMessageItem,
 )
 from servers import serve_with
@@ -36,6 +38,8 @@ class EchoServer(TurnServer):
         context: RequestContext,
     ) -> AsyncIterator[ThreadStreamEvent]:
         assert input_user_message is not None
+        if text_of(input_user_message) == "fail":
+            raise RuntimeError("a defect")
         thread.title = title_of(input_user_message)
         secret = HiddenContextItem(
             id=self.store.generate_item_id("message", thread, context),
@@ -54,10 +58,32 @@ class EchoServer(TurnServer):
             )
         )
 
+    async def transcribe(
+        self, audio_input: AudioInput, context: RequestContext
+    ) -> TranscriptionResult:
+        return TranscriptionResult(text=audio_input.data.decode())
+
 
 @pytest.fixture
 def server(settings: Settings) -> TurnServer:
     return serve_with(EchoServer, settings)
+
+
+def test_speech_that_is_none_is_refused_with_a_sentence(chat: Chat) -> None:
+    heard = chat.post("input.transcribe", audio_base64="SGk=", mime_type="audio/webm;codecs=opus")
+    assert heard.json() == {"text": "Hi"}
+    webm = "audio/webm"
+    for audio, kind in (("?", webm), ("SGk", webm), ("", webm), ("SGk=", "text/plain")):
+        refused = chat.post("input.transcribe", audio_base64=audio, mime_type=kind)
+        assert refused.status_code == 400
+        assert refused.json()["detail"].startswith("params.")
+
+
+def test_a_failure_has_a_sentence_beside_the_code_that_clients_translate(chat: Chat) -> None:
+    [error] = [event for event in chat.say("fail") if event["type"] == "error"]
+    assert error["code"] == "stream.error"
+    assert error["allow_retry"] is True
+    assert "went wrong" in error["message"]
 
 
 def test_the_server_is_alive(chat: Chat) -> None:

@@ -87,7 +87,11 @@ async function upload(file) {
   if (attachment.upload_descriptor) {
     const { url, method, headers } = attachment.upload_descriptor;
     const given = { ...authorization(url), ...headers };
-    const sent = await fetch(url, { method, headers: given, body: file });
+    // As ChatKit.js does: a form by POST, and the bytes alone by PUT.
+    const form = new FormData();
+    form.append("file", file);
+    const body = method === "POST" ? form : file;
+    const sent = await fetch(url, { method, headers: given, body });
     if (!sent.ok) throw new Error(`${name} could not be uploaded.`);
   }
   drawFiles([...files, attachment]);
