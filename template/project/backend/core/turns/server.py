@@ -238,8 +238,8 @@ class TurnServer(ChatKitServer[RequestContext]):
         self, request: StreamingReq, thread_id: str, context: RequestContext
     ) -> AsyncIterator[ThreadStreamEvent]:
         """End what waits for the user, who does something else."""
-        if isinstance(request, KEEPS_CLIENT_TOOL_CALL):
-            return
+        if isinstance(request, ThreadsRetryAfterItemReq):
+            return  # It removes the call.
         if call := await pending_call(self.store, thread_id, context):
             call = call.model_copy(update={"status": "completed", "output": NOT_RUN})
             await self.store.save_item(thread_id, call, context)
