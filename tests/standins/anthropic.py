@@ -22,6 +22,11 @@ ERRORS = {
     500: ("api_error", "Internal server error"),
     529: ("overloaded_error", "Overloaded"),
 }
+THOUGHTLESS = (
+    "messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but found "
+    "`{found}`. When `thinking` is enabled, a final `assistant` message must start with a thinking "
+    "block (preceeding the lastmost set of `tool_use` and `tool_result` blocks)."
+)
 
 
 class Anthropic(Wire):
@@ -71,6 +76,10 @@ class Anthropic(Wire):
                     yield self._delta({"type": "text_delta", "text": delta})
 
     def finish(self, reason: str) -> Iterator[bytes]:
+        yield from self.said(reason)
+        yield event("message_stop")
+
+    def said(self, reason: str) -> Iterator[bytes]:
         yield from self._close()
         stop = STOP[reason]
         if reason == "stop" and self.refused:
@@ -79,7 +88,12 @@ class Anthropic(Wire):
             stop = "tool_use"
         delta = {"stop_reason": stop, "stop_sequence": None}
         yield event("message_delta", delta=delta, usage=self._usage())
-        yield event("message_stop")
+
+    def usage(self) -> Iterator[bytes]:
+        yield event("message_delta", delta={}, usage=self._usage())
+
+    def empty(self) -> Iterator[bytes]:
+        yield event("ping")
 
     def fault(self, fault: Fault) -> Iterator[bytes]:
         error = {"type": "overloaded_error", "message": marked("Overloaded", fault.marker)}
@@ -127,6 +141,25 @@ class Anthropic(Wire):
         return {"type": "error", "error": body, "request_id": token("req_011", 21)}
 
     @staticmethod
+    def unacceptable(request: Request) -> HttpError | None:
+        thinking = request.body.get("thinking") or {"type": "disabled"}
+        messages = request.body["messages"]
+        asked = max((n for n, each in enumerate(messages) if is_question(each)), default=0)
+        for index, message in enumerate(messages):
+            if message["role"] != "assistant" or isinstance(message["content"], str):
+                continue
+            kinds = [block["type"] for block in message["content"]]
+            calls = {block["id"] for block in message["content"] if block["type"] == "tool_use"}
+            if calls != results_in(messages[index + 1 :][:1]):
+                return HttpError(400, f"messages.{index}: `tool_use` without its `tool_result`.")
+            if thinking["type"] != "disabled" and index > asked and "tool_use" in kinds:
+                if kinds[0] not in ("thinking", "redacted_thinking"):
+                    return HttpError(400, THOUGHTLESS.format(index=index, found=kinds[0]))
+                if not message["content"][0].get("signature"):
+                    return HttpError(400, f"messages.{index}.content.0.signature: Field required")
+        return None
+
+    @staticmethod
     def conversation(body: dict[str, Any]) -> Conversation:
         told = Conversation(system="\n".join(text_of(body.get("system"))))
         told.tools = [tool["name"] for tool in body.get("tools") or []]
@@ -137,6 +170,19 @@ class Anthropic(Wire):
             for block in content:
                 told.turns += turns(message["role"], block)
         return told
+
+
+def is_question(message: dict[str, Any]) -> bool:
+    """Whether the user says something in it, and no tool alone."""
+    content = message["content"]
+    kinds = ["text"] if isinstance(content, str) else [block["type"] for block in content]
+    return message["role"] == "user" and "tool_result" not in kinds
+
+
+def results_in(messages: list[dict[str, Any]]) -> set[str]:
+    """The calls of which the results are in these messages."""
+    blocks = [block for message in messages for block in message["content"]]
+    return {each["tool_use_id"] for each in blocks if each["type"] == "tool_result"}
 
 
 def event(type: str, **fields: Any) -> bytes:

@@ -14,6 +14,8 @@ from tests.standins.wire import Wire, marked, sse, token
 
 FINISH = {"stop": "stop", "length": "length", "safety": "content_filter", "failed": "error"}
 
+DONE = b"data: [DONE]\n\n"
+
 
 class ChatCompletions(Wire):
     """Every event is a chunk with a delta of the one message."""
@@ -54,11 +56,20 @@ class ChatCompletions(Wire):
                     yield self._delta({"content": delta})
 
     def finish(self, reason: str) -> Iterator[bytes]:
+        yield from self.said(reason)
+        if (self.request.body.get("stream_options") or {}).get("include_usage"):
+            yield from self.usage()
+        yield DONE
+
+    def said(self, reason: str) -> Iterator[bytes]:
         why = "tool_calls" if reason == "stop" and self.calls else FINISH[reason]
         yield self._delta({}, finish=why)
-        if (self.request.body.get("stream_options") or {}).get("include_usage"):
-            yield self._chunk([], usage=self._usage())
-        yield b"data: [DONE]\n\n"
+
+    def usage(self) -> Iterator[bytes]:
+        yield self._chunk([], usage=self._usage())
+
+    def empty(self) -> Iterator[bytes]:
+        yield self._delta({})
 
     def fault(self, fault: Fault) -> Iterator[bytes]:
         message = "The server had an error while processing your request. Sorry about that!"

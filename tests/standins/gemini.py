@@ -58,9 +58,18 @@ class Gemini(Wire):
                     yield self._chunk([{"text": delta}])
 
     def finish(self, reason: str) -> Iterator[bytes]:
+        yield from self.said(reason)
+
+    def said(self, reason: str) -> Iterator[bytes]:
         # An answer of nothing has a content without parts.
         parts = [{"text": ""}] if self.output_tokens else None
         yield self._chunk(parts, "SAFETY" if self.refused else FINISH[reason])
+
+    def usage(self) -> Iterator[bytes]:
+        yield sse({"usageMetadata": self._usage(), "modelVersion": self.model}, newline="\r\n")
+
+    def empty(self) -> Iterator[bytes]:
+        yield self._chunk([{"text": ""}])
 
     def fault(self, fault: Fault) -> Iterator[bytes]:
         status, message = OVERLOADED
@@ -84,19 +93,21 @@ class Gemini(Wire):
             candidate["finishReason"] = finish
         else:
             self.output_tokens += 1
-        usage = {
+        chunk = {
+            "candidates": [candidate],
+            "usageMetadata": self._usage(),
+            "modelVersion": self.model,
+            "responseId": self.id,
+        }
+        return sse(chunk, newline="\r\n")
+
+    def _usage(self) -> dict[str, Any]:
+        return {
             "promptTokenCount": self.input_tokens,
             "candidatesTokenCount": self.output_tokens,
             "totalTokenCount": self.input_tokens + self.output_tokens,
             "promptTokensDetails": [{"modality": "TEXT", "tokenCount": self.input_tokens}],
         }
-        chunk = {
-            "candidates": [candidate],
-            "usageMetadata": usage,
-            "modelVersion": self.model,
-            "responseId": self.id,
-        }
-        return sse(chunk, newline="\r\n")
 
     @staticmethod
     def http_error(error: HttpError, request: Request) -> dict[str, Any]:
@@ -116,6 +127,17 @@ class Gemini(Wire):
         return {"error": body | ({"details": details} if details else {})}
 
     @staticmethod
+    def unacceptable(request: Request) -> HttpError | None:
+        contents = request.body["contents"]
+        asked = max((n for n, each in enumerate(contents) if is_question(each)), default=0)
+        for content in contents[asked:]:
+            calls = [part for part in map(camel, content["parts"]) if "functionCall" in part]
+            if calls and "thoughtSignature" not in calls[0]:
+                name = calls[0]["functionCall"]["name"]
+                return HttpError(400, f"Function call is missing a thought_signature: `{name}`.")
+        return None
+
+    @staticmethod
     def conversation(body: dict[str, Any]) -> Conversation:
         # Google's JSON takes both spellings of a name, and LiteLLM sends both.
         system = body.get("systemInstruction") or body.get("system_instruction") or {"parts": []}
@@ -127,6 +149,17 @@ class Gemini(Wire):
             who = "assistant" if content.get("role") == "model" else "user"
             told.turns += [turn(who, part) for part in content["parts"]]
         return told
+
+
+def is_question(content: dict[str, Any]) -> bool:
+    """Whether the user says something in it, and no tool alone."""
+    return content.get("role") != "model" and any("text" in part for part in content["parts"])
+
+
+def camel(part: dict[str, Any]) -> dict[str, Any]:
+    """The part under the names of Google's JSON, which takes both spellings."""
+    names = {"function_call": "functionCall", "thought_signature": "thoughtSignature"}
+    return {names.get(name, name): value for name, value in part.items()}
 
 
 def turn(who: str, part: dict[str, Any]) -> tuple[str, str]:

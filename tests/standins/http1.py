@@ -77,11 +77,17 @@ class Response:
         self._writer.write(b"0\r\n\r\n")
         await self._writer.drain()
 
-    async def whole(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-        """Send a JSON body in one piece."""
+    async def whole(
+        self,
+        status: int,
+        body: bytes,
+        headers: dict[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> None:
+        """Send a body in one piece."""
         self._begun = True
         length = {"content-length": str(len(body))}
-        self._head(status, length | (headers or {}), "application/json")
+        self._head(status, length | (headers or {}), content_type)
         self._writer.write(body)
         await self._writer.drain()
 

@@ -39,6 +39,9 @@ def http_error(error: HttpError, request: Request) -> dict[str, Any]:
     kind, name, message = ERRORS.get(error.status, ERRORS[503])
     if error.kind == "context_length":
         name, message = "context_length_exceeded", TOO_LONG
+    if error.kind == "no_tools":
+        kind, name = "BadRequestError", None
+        message = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser'
     if error.kind == "unpaid":
         kind = name = "insufficient_quota"
         message = "You exceeded your current quota, please check your plan and billing details."

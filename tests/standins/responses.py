@@ -126,6 +126,9 @@ class Responses(Wire):
             yield from self._close()
 
     def finish(self, reason: str) -> Iterator[bytes]:
+        yield from self.said(reason)
+
+    def said(self, reason: str) -> Iterator[bytes]:
         yield from self._close("completed" if reason == "stop" else "incomplete")
         usage = {
             "input_tokens": self.input_tokens,
@@ -143,6 +146,12 @@ class Responses(Wire):
                 "incomplete", output=self.output, usage=usage, incomplete_details=why
             )
             yield self._event("response.incomplete", response=ended)
+
+    def usage(self) -> Iterator[bytes]:
+        return iter(())  # It is told with the reason.
+
+    def empty(self) -> Iterator[bytes]:
+        yield self._event("response.in_progress", response=self._state("in_progress"))
 
     def fault(self, fault: Fault) -> Iterator[bytes]:
         message = "The server had an error while processing your request. Sorry about that!"
@@ -271,7 +280,8 @@ class Responses(Wire):
     # -- requests -------------------------------------------------------------------------------
 
     @staticmethod
-    def unacceptable(body: dict[str, Any]) -> HttpError | None:
+    def unacceptable(request: Request) -> HttpError | None:
+        body = request.body
         asked = "reasoning.encrypted_content" in (body.get("include") or [])
         if asked and body["model"].startswith("gpt-4"):
             return HttpError(400, "Encrypted content is not supported with this model.")

@@ -144,19 +144,60 @@ class Finish:
 
 
 @dataclass(frozen=True)
+class Said:
+    """The finish reason is said here, and what stands behind it still follows."""
+
+    reason: Literal["stop", "length", "safety", "failed"] = "stop"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """The tokens are counted in an event of their own."""
+
+
+@dataclass(frozen=True)
+class Empty:
+    """An event that says nothing."""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """These bytes, as they are."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
 class HttpError:
     """An HTTP error with the provider's own body, in which `marker` stands."""
 
     status: int
     marker: str = ""
-    kind: Literal["", "context_length", "bad_key", "unpaid"] = ""
+    kind: Literal["", "context_length", "bad_key", "unpaid", "no_tools"] = ""
     """What a 400 is about: a prompt that is too long, or, of Gemini, a wrong key."""
     retry_after: int | None = None
     """Seconds, for the header of that name."""
 
 
+@dataclass(frozen=True)
+class Moved:
+    """A redirect that keeps the request's method and body."""
+
+    location: str
+
+
+@dataclass(frozen=True)
+class NotFound:
+    """What answers at an address where no provider is: a gateway, or the wrong path of one."""
+
+    body: str
+    content_type: str = "text/plain"
+    status: int = 404
+
+
 Spoken = Text | Thought | Refusal | ToolCall
-Piece = Spoken | Source | Hosted | Silence | Cut | Fault | MalformedJson | NoFinish | Finish
+After = Said | Usage | Empty | Raw
+Piece = Spoken | Source | Hosted | Silence | Cut | Fault | MalformedJson | NoFinish | Finish | After
 
 
 class Answer:
@@ -174,4 +215,4 @@ class Answer:
         return f"Answer{self.pieces}"
 
 
-Reply = Answer | HttpError | MalformedJson | Cut
+Reply = Answer | HttpError | MalformedJson | Cut | Moved | NotFound

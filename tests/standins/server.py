@@ -17,16 +17,22 @@ from tests.standins.responses import Responses
 from tests.standins.script import (
     Answer,
     Cut,
+    Empty,
     Fault,
     Finish,
     Hosted,
     HttpError,
     MalformedJson,
+    Moved,
     NoFinish,
+    NotFound,
+    Raw,
     Reply,
+    Said,
     Silence,
     Source,
     Text,
+    Usage,
 )
 from tests.standins.wire import Wire
 
@@ -204,7 +210,7 @@ class StandIn:
             )
             self.requests.append(request)
             self._changed.notify_all()
-            if error := wire.unacceptable(body):
+            if error := wire.unacceptable(request):
                 return request, error
             reply = self._replies.popleft() if self._replies else self._default(number)
         return request, reply
@@ -231,6 +237,11 @@ async def perform(reply: Reply, wire: Wire, response: Response) -> bool:
             await response.json(reply.status, body, after)
         case MalformedJson():
             await response.whole(200, b'{"error": {"message": "' + reply.marker.encode())
+        case Moved():
+            await response.whole(307, b"", {"location": reply.location})
+        case NotFound():
+            kind = reply.content_type
+            await response.whole(reply.status, reply.body.encode(), content_type=kind)
         case Cut():
             return False
     return True
@@ -286,6 +297,14 @@ async def perform_answer(answer: Answer, wire: Wire, response: Response) -> bool
             case Hosted():
                 assert isinstance(wire, Responses)
                 await say(wire.host(piece))
+            case Said():
+                await say(wire.said(piece.reason))
+            case Usage():
+                await say(wire.usage())
+            case Empty():
+                await say(wire.empty())
+            case Raw():
+                await say([piece.data])
             case Finish():
                 await say(wire.finish(piece.reason))
                 await flush()

@@ -41,6 +41,18 @@ class Wire(ABC):
         """The end of the answer: a reason of script.Finish."""
 
     @abstractmethod
+    def said(self, reason: str) -> Iterator[bytes]:
+        """The event with that reason, without what follows it."""
+
+    @abstractmethod
+    def usage(self) -> Iterator[bytes]:
+        """The tokens, counted in an event of their own."""
+
+    @abstractmethod
+    def empty(self) -> Iterator[bytes]:
+        """An event that says nothing."""
+
+    @abstractmethod
     def fault(self, fault: Fault) -> Iterator[bytes]:
         """The provider's own error event."""
 
@@ -55,7 +67,7 @@ class Wire(ABC):
         """What a request of this format tells the model."""
 
     @staticmethod
-    def unacceptable(body: dict[str, Any]) -> HttpError | None:
+    def unacceptable(request: Request) -> HttpError | None:
         """What is answered, whatever the script says, to a request that no provider takes."""
         return None
 

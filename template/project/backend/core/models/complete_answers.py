@@ -2,14 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any
 
 from agents.exceptions import _mark_error_to_drain_stream_events
 
-from core.models.sendable_input import sendable
+from core.models.ended_streams import EndedStream, ItemStream
+from core.models.sendable_input import sendable, with_calls
 
 INCOMPLETE = ("length", "model_length", "content_filter", "error", "abort")
 """The finish reasons of incomplete answers."""
+NOTHING = "nothing"
+"""The reason of an answer of which nothing came: another server may be at that address."""
 
 
 class CutShort(Exception):
@@ -33,10 +36,11 @@ class KeepsWhatCame:
 
     async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         model: Any = super()
-        completed = False
+        begun = completed = False
         try:
             async with aclosing(model.stream_response(*args, **kwargs)) as events:
                 async for event in events:
+                    begun = True
                     match event.type:
                         case "response.incomplete":
                             details = event.response.incomplete_details
@@ -50,14 +54,10 @@ class KeepsWhatCame:
                             completed = True
                     yield event
             if not completed:
-                raise CutShort
+                raise CutShort(None if begun else NOTHING)
         except Exception as error:
             _mark_error_to_drain_stream_events(error)
             raise
-
-
-class ChunkStream(Protocol):
-    def __aiter__(self) -> AsyncIterator[Any]: ...
 
 
 class FinishedStream:
@@ -68,10 +68,11 @@ class FinishedStream:
     keeps what the provider really said in `received_finish_reason`.
     """
 
-    def __init__(self, stream: ChunkStream) -> None:
+    def __init__(self, stream: ItemStream) -> None:
         self._stream = stream
         self._chunks = stream.__aiter__()
         self._reason: str | None = None
+        self._begun = False
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
@@ -81,12 +82,15 @@ class FinishedStream:
             chunk = await self._chunks.__anext__()
         except StopAsyncIteration:
             if self._reason is None or self._reason in INCOMPLETE:
-                raise CutShort(self._reason) from None
+                raise CutShort(self._reason if self._begun else NOTHING) from None
             raise
         if chunk.choices and chunk.choices[0].finish_reason:
             if not self._said_by_provider():
-                raise CutShort
-            self._reason = chunk.choices[0].finish_reason
+                raise CutShort(None if self._begun else NOTHING)
+            # What ends an answer before its time stands, whatever is said after it.
+            if self._reason not in INCOMPLETE:
+                self._reason = chunk.choices[0].finish_reason
+        self._begun = True
         return chunk
 
     def _said_by_provider(self) -> bool:
@@ -106,8 +110,15 @@ class CompleteAnswers(KeepsWhatCame):
     async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
         model: Any = super()
         instructions, given, *others = args
-        fetched = await model._fetch_response(instructions, sendable(given), *others, **kwargs)
+        given = sendable(given)
+        if isinstance(given, list):
+            given = with_calls(given)
+        fetched = await model._fetch_response(instructions, given, *others, **kwargs)
         if not isinstance(fetched, tuple):
             return fetched
         response, stream = fetched
-        return response, FinishedStream(stream)
+        return response, FinishedStream(self.ended(stream))
+
+    def ended(self, stream: Any) -> ItemStream:
+        """The provider's stream, which ends with the answer."""
+        return EndedStream(stream)

@@ -2,15 +2,19 @@
 
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import wraps
 from typing import Any
 
 from agents import Model, ModelSettings
 from dotenv import dotenv_values
+from openai.types.shared import Reasoning
 
+from core.models.complete_answers import INCOMPLETE as CUT_REASONS
 from core.models.complete_answers import CompleteAnswers
+from core.models.ended_streams import EndedStream, ItemStream
 from core.models.source import TIMEOUT_MARGIN, ModelSource
 from core.settings import ROOT
 
@@ -26,6 +30,8 @@ KEYS = {
 }
 """Where LiteLLM finds the key of a provider that is not the project's, one of them."""
 
+ANY_THOUGHTS = Reasoning(effort="none")
+"""Stands for thoughts of which nothing is said here."""
 INCOMPLETE = (
     *("FINISH_REASON_UNSPECIFIED", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE"),
     *("MISSING_THOUGHT_SIGNATURE", "TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL"),
@@ -63,6 +69,28 @@ def mend_gemini_finish_reason() -> None:
         VertexGeminiConfig._check_finish_reason = staticmethod(check_if_given)
 
 
+def mend_later_chunks() -> None:
+    """Let no chunk that follows Gemini's finish reason, such as the tokens' count, take it away.
+
+    LiteLLM keeps only what the last chunk said of it; what ends an answer before its time stands.
+    https://github.com/BerriAI/litellm/pull/12250
+    """
+    from litellm import CustomStreamWrapper
+
+    handle: Any = CustomStreamWrapper.handle_openai_chat_completion_chunk
+
+    @wraps(handle)
+    def keep_reason(self: Any, chunk: Any) -> Any:
+        said, before = handle(self, chunk), self.intermittent_finish_reason
+        if before and (before in CUT_REASONS or not said["finish_reason"]):
+            said["finish_reason"] = before
+        return said
+
+    if not hasattr(handle, "__wrapped__"):
+        stream_wrapper: Any = CustomStreamWrapper
+        stream_wrapper.handle_openai_chat_completion_chunk = keep_reason
+
+
 def mend_lines() -> None:
     """Let only a newline end a line of a provider's stream, as server-sent events have it.
 
@@ -84,6 +112,39 @@ def mend_lines() -> None:
     Response.aiter_lines = aiter_lines  # type: ignore[method-assign] # that is the mend
 
 
+def mend_redirects() -> None:
+    """Let no redirect take a request to another address, with the key and the conversation in it.
+
+    httpx leaves out only `Authorization` there, and most providers have a header of their own.
+    https://github.com/openai/openai-python/issues/3516
+    """
+    from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
+    from litellm.llms.openai.common_utils import BaseOpenAILLM, OpenAIAsyncHTTPClient
+
+    def stays(make: Any) -> Any:
+        @wraps(make)
+        def make_client(*args: Any, **kwargs: Any) -> Any:
+            client = make(*args, **kwargs)
+            client.follow_redirects = False
+            return client
+
+        return make_client
+
+    @wraps(OpenAIAsyncHTTPClient.__init__)
+    def made(self: OpenAIAsyncHTTPClient) -> None:
+        init(self)
+        self.follow_redirects = False
+
+    handler: Any = AsyncHTTPHandler
+    base: Any = BaseOpenAILLM
+    client: Any = OpenAIAsyncHTTPClient
+    init = client.__init__
+    if not hasattr(init, "__wrapped__"):
+        client.__init__ = made
+        handler.create_client = stays(handler.create_client)
+        base._get_async_http_client = staticmethod(stays(base._get_async_http_client))
+
+
 def introduce_gemini(name: str) -> None:
     """Tell LiteLLM of a Gemini model that is newer than its list that it takes a system prompt.
 
@@ -101,6 +162,28 @@ def base_url_for(name: str, model: str, base_url: str | None) -> str | None:
     """MODEL_BASE_URL for a model of the provider that MODEL is of; None for others."""
     providers = {each.removeprefix("litellm/").partition("/")[0] for each in (name, model)}
     return base_url if len(providers) == 1 else None
+
+
+def ended(stream: Any) -> ItemStream:
+    """LiteLLM's stream, which reads the provider's own only as far as the answer goes.
+
+    LiteLLM keeps a finish reason to itself until the provider's stream has ended, and some of
+    those it opens only at the first chunk.
+    """
+    from litellm import CustomStreamWrapper
+
+    if not isinstance(stream, CustomStreamWrapper):
+        return EndedStream(stream)
+    ask: Any = stream.make_call
+    if stream.completion_stream is not None:
+        stream.completion_stream = EndedStream(stream.completion_stream)
+    elif ask is not None:
+
+        async def make_call(**kwargs: Any) -> ItemStream:
+            return EndedStream(await ask(**kwargs))
+
+        stream.make_call = make_call
+    return stream
 
 
 @dataclass(eq=False, repr=False)
@@ -143,14 +226,49 @@ class LitellmSource(ModelSource):
 
         mend_finish_reasons()
         mend_gemini_finish_reason()
+        mend_later_chunks()
         mend_lines()
+        mend_redirects()
+        # A list of a hundred equal lines is an answer, too.
+        # https://github.com/BerriAI/litellm/issues/6549
+        litellm.REPEATED_STREAMING_CHUNK_LIMIT = sys.maxsize
+        # It would count tokens with files that it fetches from huggingface.co, in mid-answer.
+        # https://github.com/BerriAI/litellm/pull/7588
+        litellm.disable_hf_tokenizer_download = True
         litellm.suppress_debug_info = True
         # Its own handler would write every line a second time.
         logging.getLogger("LiteLLM").handlers.clear()
         logging.getLogger("LiteLLM").setLevel(logging.WARNING)
 
         class WholeLitellmModel(CompleteAnswers, LitellmModel):
-            pass
+            def ended(self, stream: Any) -> ItemStream:
+                return ended(stream)
+
+            async def _fetch_response(
+                self,
+                instructions: Any,
+                given: Any,
+                settings: ModelSettings,
+                *args: Any,
+                **kwargs: Any,
+            ) -> Any:
+                # Without an effort the SDK would send Claude's thoughts back to nobody, though
+                # they may be asked for in other words, such as thinking={"type": "enabled"}.
+                # https://github.com/openai/openai-agents-python/issues/1704
+                if settings.reasoning is None or settings.reasoning.effort is None:
+                    settings = replace(settings, reasoning=ANY_THOUGHTS)
+                return await super()._fetch_response(instructions, given, settings, *args, **kwargs)
+
+            def _get_reasoning_effort(self, settings: ModelSettings) -> Any:
+                if settings.reasoning is ANY_THOUGHTS:
+                    settings = replace(settings, reasoning=None)
+                return super()._get_reasoning_effort(settings)
+
+            def _fix_tool_message_ordering(self, messages: Any) -> Any:
+                # The SDK would give each of several calls a message of its own, of which only the
+                # first has the thoughts, and Claude refuses that. The order here needs no mend.
+                # https://github.com/openai/openai-agents-python/pull/3215
+                return messages
 
         name = self.name.removeprefix("litellm/")
         introduce_gemini(name)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from agents import Model, ModelSettings, OpenAIChatCompletionsModel
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from core.models.complete_answers import CompleteAnswers
 from core.models.source import TIMEOUT_MARGIN, ModelSource
@@ -22,17 +22,10 @@ class ChatCompletionsModel(CompleteAnswers, OpenAIChatCompletionsModel):
 
 
 def in_turn(items: list[Any]) -> list[Any]:
-    """What the model is told, with a text and the call that follows it as one message.
-
-    Where no answer came after a tool's output, something stands in for it.
-    """
+    """What the model is told; where no answer came after a tool's output, something stands in."""
     result: list[Any] = []
     for item in items:
         match result[-1:], item:
-            case [{"role": "assistant", "content": str(text)}], {"type": "function_call"}:
-                # The form in which the Agents SDK puts the two together.
-                part = {"type": "output_text", "text": text, "annotations": []}
-                result[-1] = {"type": "message", "role": "assistant", "id": "", "content": [part]}
             case [{"type": "function_call_output"}], {"role": "user"}:
                 result.append({"role": "assistant", "content": UNANSWERED})
         result.append(item)
@@ -52,5 +45,8 @@ class LocalSource(ModelSource):
             base_url=self.base_url,
             timeout=self.timeout + TIMEOUT_MARGIN,
             max_retries=0,
+            # A redirect would take the conversation, and some keys, to another address:
+            # https://github.com/openai/openai-python/issues/3516
+            http_client=DefaultAsyncHttpxClient(follow_redirects=False),
         )
         return ChatCompletionsModel(self.name.removeprefix("local/"), client)

@@ -6,9 +6,10 @@ from typing import Any
 
 import httpx
 from agents import Model, ModelSettings, OpenAIResponsesModel
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAI
 
 from core.models.complete_answers import KeepsWhatCame
+from core.models.ended_streams import EndedStream
 from core.models.sendable_input import sendable
 from core.models.source import TIMEOUT_MARGIN, ModelSource
 
@@ -24,7 +25,8 @@ class ResponsesModel(KeepsWhatCame, OpenAIResponsesModel):
         given = sendable(given)
         if isinstance(given, list):
             given = [item for item in given if not is_bare_thought(item)]
-        return await super()._fetch_response(instructions, given, *others, **kwargs)
+        fetched = await super()._fetch_response(instructions, given, *others, **kwargs)
+        return EndedStream(fetched) if kwargs.get("stream") else fetched
 
 
 def is_bare_thought(item: dict[str, Any]) -> bool:
@@ -75,5 +77,8 @@ class OpenAISource(ModelSource):
             base_url=self.base_url,
             timeout=self.timeout + TIMEOUT_MARGIN,
             max_retries=0,
+            # A redirect would take the conversation, and some keys, to another address:
+            # https://github.com/openai/openai-python/issues/3516
+            http_client=DefaultAsyncHttpxClient(follow_redirects=False),
         )
         return ResponsesModel(self._model, client)

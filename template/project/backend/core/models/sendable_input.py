@@ -24,6 +24,22 @@ def sendable(value: Any) -> Any:
             return value
 
 
+def with_calls(items: list[Any]) -> list[Any]:
+    """What the model is told, with a text and the call that follows it as one message.
+
+    Its thoughts lead that message, too.
+    """
+    result: list[Any] = []
+    for item in items:
+        match result[-1:], item:
+            case [{"role": "assistant", "content": str(text)}], {"type": "function_call"}:
+                # The form in which the Agents SDK puts the two together.
+                part = {"type": "output_text", "text": text, "annotations": []}
+                result[-1] = {"type": "message", "role": "assistant", "id": "", "content": [part]}
+        result.append(item)
+    return result
+
+
 def as_object(arguments: str) -> str:
     """The arguments if they are a JSON object, else an empty one."""
     try:

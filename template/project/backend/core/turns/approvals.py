@@ -55,6 +55,8 @@ class KeptCall(BaseModel):
     name: str
     arguments: str
     item_id: str
+    provider_data: dict[str, Any] | None = None
+    """What the provider wants back with it, such as Gemini's signature of its thoughts."""
     approved: bool = False
     """Whether the user has approved it: what it did is done, and a Retry does not undo it."""
 

@@ -17,8 +17,10 @@ from chatkit.errors import CustomStreamError
 from mcp.shared.exceptions import MCPError
 
 from core.context import RequestContext
+from core.models import complete_answers
 from core.models.complete_answers import CutShort
 from core.models.source import ModelUnavailable, asked
+from core.turns.missing_parts import missing
 
 log = logging.getLogger("app")
 
@@ -60,10 +62,33 @@ TOO_LONG = Failure(
     False,
 )
 UNPAID = Failure("The model provider wants to be paid first.", False)
+NO_TOOLS = Failure(
+    "This model does not take the agent's tools. Choose another MODEL in .env, or set "
+    "MODEL_TOOLS=false there to go on without them. A vLLM server takes them when it is started "
+    "with --enable-auto-tool-choice and --tool-call-parser.",
+    False,
+)
+ELSEWHERE = Failure(
+    "The model provider has nothing at this address. Set MODEL_BASE_URL in .env: many want a path "
+    "in it such as /v1, and none the name of a request such as /chat/completions.",
+    False,
+)
+NOTHING = Failure(
+    "Nothing came from the model provider. Try again. If nothing ever comes, set MODEL_BASE_URL in "
+    ".env: another server may be at that address.",
+    True,
+)
+MOVED = Failure(
+    "The model provider's address leads to another one, which is not followed: it would get the "
+    "key. Set MODEL_BASE_URL in .env to the right one.",
+    False,
+)
 IN_WORDS = {
     r"context.(length|limit|size|window)|(prompt|input).{1,4}too long"
     r"|maximum number of tokens": TOO_LONG,
     r"credit balance|insufficient_quota": UNPAID,
+    r"not support (tool|function)|(tool|function)s?( calling)? (is|are) not supported"
+    r"|enable-auto-tool-choice|tool-call-parser": NO_TOOLS,
 }
 """What a provider's code or words tell, under a status that it has for more than that."""
 
@@ -83,6 +108,8 @@ def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
             return Failure(str(error), False)
         case CutShort(reason=str(reason)) if reason in CUT:
             return Failure(CUT[reason], False)
+        case CutShort(reason=complete_answers.NOTHING):
+            return NOTHING
         case InputGuardrailTripwireTriggered() | OutputGuardrailTripwireTriggered():
             return Failure("This cannot be answered here.", False)
         case MaxTurnsExceeded():
@@ -93,6 +120,10 @@ def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
             return TOOLS_AWAY
         case openai.APITimeoutError():
             return SILENT
+        case openai.OpenAIError() if sentence := missing(error):
+            return Failure(sentence, False)
+        case openai.APIError() if is_redirect(error):
+            return MOVED
         case openai.APIError() if nobody or isinstance(error, openai.APIConnectionError):
             return BROKE_OFF if begun else UNREACHABLE
         case openai.APIError() | CutShort():
@@ -100,7 +131,10 @@ def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
             for words, failure in IN_WORDS.items():
                 if re.search(words, said, re.IGNORECASE):
                     return failure
-            return BROKE_OFF if begun else by_status(status_of(error), api_key)
+            status = status_of(error)
+            if status in (404, 405) and not re.search(r"\b(model|deployment)", said, re.IGNORECASE):
+                return ELSEWHERE
+            return BROKE_OFF if begun else by_status(status, api_key)
         case _:
             return BROKE_OFF if begun else UNKNOWN
 
@@ -188,6 +222,15 @@ def nobody_at(error: Exception) -> str | None:
             where = cause.request.url.netloc.decode()  # type: ignore[attr-defined] # of HTTP errors
         cause = cause.__cause__ or cause.__context__
     return where if cause else None
+
+
+def is_redirect(error: BaseException | None) -> bool:
+    """Whether the provider sent the request on. LiteLLM tells that as a lost connection."""
+    while error is not None:
+        if getattr(getattr(error, "response", None), "is_redirect", False):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def status_of(error: Exception) -> int | None:

@@ -38,7 +38,8 @@ async def model_input(
     for turn in reversed(by_user_message(newest)):
         converted = await converter.to_agent_input(turn)
         if turns:
-            converted = [shortened(item) for item in converted]
+            # No provider needs the thoughts of earlier turns.
+            converted = [shortened(item) for item in converted if item.get("type") != "reasoning"]
         budget -= len(json.dumps(converted, ensure_ascii=False, default=str))
         if turns and budget < 0:
             break

@@ -1,7 +1,7 @@
 """A thread's items as the model's input, for every kind of item and every provider."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from agents import TResponseInputItem
@@ -11,10 +11,13 @@ from chatkit.types import (
     Attachment,
     ClientToolCallItem,
     HiddenContextItem,
+    ThreadItem,
     UserMessageTagContent,
     WidgetItem,
 )
 from openai.types.responses import ResponseInputContentParam, ResponseInputTextParam
+
+from core.turns import thoughts
 
 APPROVAL_CARD = "approval_"
 """So begin the ids of the widgets that ask whether a tool may run."""
@@ -27,6 +30,11 @@ class ItemConverter(ThreadItemConverter):
 
     A project overrides what it wants in a subclass, and names that in app/server.py.
     """
+
+    async def to_agent_input(
+        self, thread_items: Sequence[ThreadItem] | ThreadItem
+    ) -> list[TResponseInputItem]:
+        return thoughts.with_thoughts(await super().to_agent_input(thread_items))
 
     async def assistant_message_to_input(
         self, item: AssistantMessageItem
@@ -45,6 +53,10 @@ class ItemConverter(ThreadItemConverter):
                 return tool_call_input(item.id, item.content)
             case {"type": "waiting"}:
                 return None
+            case {"type": thoughts.KIND}:
+                # For with_thoughts, since the calls follow in items of their own.
+                kept: Any = item.content
+                return [kept]
             case str():
                 return await super().hidden_context_to_input(item)
             case _:

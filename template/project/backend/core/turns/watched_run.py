@@ -3,10 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from agents import Agent, RunResultStreaming, StreamEvent
-from agents.items import HandoffCallItem, HandoffOutputItem, ToolCallItem, ToolCallOutputItem
+from agents.items import (
+    HandoffCallItem,
+    HandoffOutputItem,
+    ReasoningItem,
+    ToolCallItem,
+    ToolCallOutputItem,
+)
 from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent
 from chatkit.agents import (
     AgentContext,
@@ -16,6 +23,7 @@ from chatkit.agents import (
 )
 from chatkit.types import (
     AssistantMessageItem,
+    HiddenContextItem,
     ThreadItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
@@ -28,6 +36,7 @@ from core.context import RequestContext
 from core.turns.approvals import KeptCall
 from core.turns.raw_events import RawEvents
 from core.turns.server import NOT_RUN
+from core.turns.thoughts import thoughts_item_content
 
 ONE_AT_A_TIME = "Not run: the client runs one tool at a time. Call it again if it is still needed."
 
@@ -69,6 +78,7 @@ class WatchedRun:
         self._silence = silence
         self._raw_events = RawEvents(lambda: context.generate_id("message"))
         self._calls: dict[str, KeptCall] = {}
+        self._thoughts: list[ReasoningItem] = []
         self._client_calls: list[tuple[KeptCall, str]] = []
         self._before = before or Unanswered()
         if before is not None:
@@ -169,7 +179,12 @@ class WatchedRun:
                 if (called := self._calls.pop(call_id, None)) is not None:
                     await self._remember(called, output)
                 return event
+            case ReasoningItem() as thought:
+                self._thoughts.append(thought)
+                return event
             case ToolCallOutputItem() as output:
+                if is_stopped_by_tools(output.agent):
+                    await self._remember_thoughts()
                 called = self._calls.pop(str(output.call_id), None)
                 if called is not None and is_client_tool(output.agent, called.name):
                     self._client_calls.append((called, str(output.output)))
@@ -178,6 +193,19 @@ class WatchedRun:
                 return event
             case _:
                 return event
+
+    async def _remember_thoughts(self) -> None:
+        """Remember a response's thoughts ahead of its first call, as one may be the client's."""
+        content = thoughts_item_content(self._thoughts, self._calls.values())
+        self._thoughts.clear()
+        if content is not None:
+            item = HiddenContextItem(
+                id=self._context.generate_id("tool_call"),
+                thread_id=self._context.thread.id,
+                created_at=datetime.now(),
+                content=content,
+            )
+            await self._context.stream(ThreadItemDoneEvent(item=item))
 
     async def _end_client_calls(self) -> None:
         """Remember the calls that the client is not asked for: those that failed, and all but one.
@@ -211,6 +239,7 @@ class WatchedRun:
             name=call.name,
             arguments=call.arguments,
             item_id=self._context.generate_id("tool_call"),
+            provider_data=getattr(call, "provider_data", None),
         )
 
     async def _remember(self, call: KeptCall, output: str) -> None:
@@ -260,6 +289,12 @@ async def in_order(events: AsyncIterator[ThreadStreamEvent]) -> AsyncIterator[Th
                 yield behind.pop(0)
     for event in behind:
         yield event
+
+
+def is_stopped_by_tools(agent: Agent[Any]) -> bool:
+    """Whether there are tools at which the agent's run stops."""
+    stops = agent.tool_use_behavior
+    return isinstance(stops, dict) and bool(stops["stop_at_tool_names"])
 
 
 def is_client_tool(agent: Agent[Any], name: str) -> bool:

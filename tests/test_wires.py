@@ -1,0 +1,155 @@
+"""What providers' wires do besides the usual: each form, on every provider's format."""
+
+import time
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tests.providers import KEY, REMOTE, talking_to
+from tests.standins import (
+    Answer,
+    Empty,
+    HttpError,
+    Moved,
+    NoFinish,
+    NotFound,
+    Piece,
+    Raw,
+    Said,
+    Silence,
+    StandIn,
+    Text,
+    ToolCall,
+    Usage,
+)
+from tests.standins.wire import sse
+
+LOOK = ToolCall("current_time", {"time_zone": "Asia/Tokyo"})
+CUT: dict[Literal["length", "safety"], str] = {
+    "length": "length limit",
+    "safety": "content filter",
+}
+AFTER: dict[str, list[Piece]] = {
+    "usage alone": [Usage(), NoFinish()],
+    "an empty event": [Empty(), NoFinish()],
+    "both, twice": [Usage(), Empty(), Usage(), Empty(), NoFinish()],
+    "the reason again": [Said(), Usage(), NoFinish()],
+    "nothing": [NoFinish()],
+    "a connection that stays open": [Silence(30)],
+    "usage, and a connection that stays open": [Usage(), Silence(30)],
+}
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_what_follows_the_finish_reason_takes_nothing_from_the_answer(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    with talking_to(standin, tmp_path, provider) as backend:
+        for name, after in AFTER.items():
+            delay = 0.01 if "usage" in name else 0
+            standin.answers(Answer(Text("It is noon.", pieces=3), Said(), *after, delay=delay))
+            before = time.monotonic()
+            turn = backend.say("What time is it?")
+            assert (turn.errors, turn.text, turn.ghosts) == ([], "It is noon.", []), name
+            assert time.monotonic() < before + 3, name
+            standin.answers(Answer(Text("Let me look."), LOOK, Said(), *after))
+            standin.answers(Answer(Text("Noon.")))
+            turn = backend.say("What time is it in Tokyo?")
+            assert (turn.errors, turn.answers) == ([], ["Let me look.", "Noon."]), name
+            for reason, told in CUT.items():
+                standin.answers(Answer(Text("It is"), Said(reason), *after))
+                turn = backend.say("What time is it?")
+                assert (turn.errors, turn.text) == ([], "It is"), (name, reason)
+                [notice] = [event for event in turn.events if event["type"] == "notice"]
+                assert told in notice["message"], (name, reason)
+
+
+# Nothing follows it on the other formats.
+@pytest.mark.parametrize("provider", ["gemini", "local"])
+def test_words_and_calls_that_follow_the_finish_reason_belong_to_the_answer(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    with talking_to(standin, tmp_path, provider) as backend:
+        standin.answers(Answer(Text("It is "), Said(), Text("noon."), NoFinish(), delay=0.01))
+        turn = backend.say("What time is it?")
+        assert (turn.errors, turn.text) == ([], "It is noon.")
+        standin.answers(Answer(Text("Let me look."), Said(), LOOK, NoFinish()))
+        standin.answers(Answer(Text("Noon.")))
+        turn = backend.say("What time is it in Tokyo?")
+        assert (turn.errors, turn.answers) == ([], ["Let me look.", "Noon."])
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_equal_pieces_do_not_end_the_answer(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    standin.answers(Answer(Text(["word "] * 300)))
+    with talking_to(standin, tmp_path, provider) as backend:
+        turn = backend.say("Say it 300 times.")
+        assert turn.errors == []
+        assert turn.text.strip() == ("word " * 300).strip()
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_no_redirect_takes_the_key_and_the_conversation_to_another_host(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    with StandIn() as other, talking_to(standin, tmp_path, provider) as backend:
+        path = standin.url.replace("127.0.0.1", "localhost")
+        for host in (other.url, path):
+            standin.answers(Moved(f"{host}/v1/chat/completions"))
+            turn = backend.say("Hello?")
+            assert "leads to another one" in turn.errors[0]["message"]
+            assert KEY not in str(turn.events)
+        assert not other.requests and not other.unexpected
+        assert len(standin.requests) == 2
+
+
+JSON = "application/json"
+PAGES = {
+    "go": NotFound("404 page not found"),
+    "fastapi": NotFound('{"detail":"Not Found"}', JSON),
+    "nginx": NotFound("<html><head><title>404 Not Found</title></head></html>", "text/html"),
+    "azure": NotFound('{"error":{"code":"404","message":"Resource not found"}}', JSON),
+    "another method": NotFound('{"detail":"Method Not Allowed"}', JSON, 405),
+    "a site": NotFound("<!doctype html><title>Our model gateway</title>", "text/html", 200),
+}
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_a_wrong_address_is_told_from_a_wrong_model(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    with talking_to(standin, tmp_path, provider) as backend:
+        for name, page in PAGES.items():
+            standin.answers(page)
+            [error] = backend.say("Hello?").errors
+            assert "MODEL_BASE_URL" in error["message"], name
+            assert error["allow_retry"] is (page.status == 200), name
+        standin.answers(HttpError(404))
+        assert "Set MODEL in" in backend.say("Hello?").errors[0]["message"]
+
+
+@pytest.mark.parametrize("finish", [None, ""])
+def test_done_ends_an_answer_that_gives_no_reason(
+    finish: str | None, standin: StandIn, tmp_path: Path
+) -> None:
+    choice = {"index": 0, "delta": {"content": "noon."}, "finish_reason": finish}
+    chunk = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    last = Raw(sse(chunk | {"choices": [choice]}))
+    done = Raw(b"data: [DONE]\n\n")
+    with talking_to(standin, tmp_path) as backend:
+        for after in ([done, NoFinish()], [done, Silence(30)], [done, Raw(b"data: {}\n\n")]):
+            standin.answers(Answer(Text("It is "), last, *after))
+            turn = backend.say("What time is it?")
+            assert (turn.errors, turn.text) == ([], "It is noon.")
+        standin.answers(Answer(Text("It is "), last, NoFinish()))
+        assert "broke off" in backend.say("What time is it?").errors[0]["message"]
+
+
+def test_a_model_that_takes_no_tools_is_told_as_such(standin: StandIn, tmp_path: Path) -> None:
+    standin.answers(HttpError(400, kind="no_tools"))
+    with talking_to(standin, tmp_path) as backend:
+        [error] = backend.say("Hello?").errors
+    assert "MODEL_TOOLS=false" in error["message"] and not error["allow_retry"]
