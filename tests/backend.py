@@ -27,6 +27,10 @@ def load_project(project: Path, env: Mapping[str, str]) -> ModuleType:
     """Import the project's `main` afresh under these settings; other modules stay loaded."""
     for name in [name for name in sys.modules if name.split(".")[0] in ("main", "app", "core")]:
         del sys.modules[name]
+    if litellm := sys.modules.get("litellm"):
+        # Its clients are mended by the modules that were just put away.
+        litellm.in_memory_llm_clients_cache.flush_cache()
+        vars(litellm).pop("module_level_aclient", None)
     backend = str(project / "backend")
     sys.path.insert(0, backend)
     before = {name: os.environ.get(name) for name in env}

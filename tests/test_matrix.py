@@ -204,6 +204,7 @@ LEVEL_3 = {
     "backend/tests/signed_in.py",
 }
 LITELLM = {
+    "backend/core/models/gateway.py",
     "backend/core/models/litellm_models.py",
     "backend/core/models/provider_settings.py",
     "backend/core/urls.py",

@@ -25,6 +25,7 @@ from agents import (
     TResponseInputItem,
 )
 from agents.exceptions import UserError
+from agents.extensions.models.litellm_model import LitellmModel
 from agents.items import TResponseStreamEvent
 from agents.models.chatcmpl_converter import Converter
 from chatkit.agents import (
@@ -45,7 +46,7 @@ from openai.types.responses import (
 from pydantic import ValidationError
 
 from tests.render import render
-from tests.standins import Answer, NoFinish, StandIn, Text, Thought
+from tests.standins import Answer, Finish, NoFinish, StandIn, Text, Thought
 
 
 def test_chatkit_s_converter_breaks_the_second_message() -> None:
@@ -118,15 +119,17 @@ def litellm_says() -> dict[str, str]:
 import asyncio, os, sys
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import httpx, litellm
-from tests.standins import Answer, NoFinish, StandIn, Text
+from tests.standins import Answer, Moved, NoFinish, Said, StandIn, Text, Usage
 
 async def ask(url, model):
     messages = [{"role": "system", "content": "Obey."}, {"role": "user", "content": "Hello"}]
     stream = await litellm.acompletion(
         model=model, messages=messages, stream=True, api_base=url, api_key="none"
     )
+    reason = None
     async for chunk in stream:
-        pass
+        reason = chunk.choices[0].finish_reason or reason
+    stream.reason = reason
     return stream
 
 with StandIn() as standin:
@@ -135,6 +138,23 @@ with StandIn() as standin:
     print("finish", stream.received_finish_reason or stream.intermittent_finish_reason)
     asyncio.run(ask(standin.url, "gemini/gemini-99-flash"))
     print("system", repr(standin.requests[1].system))
+    standin.answers(Answer(Text("Hello"), Said("length"), Usage(), NoFinish()))
+    stream = asyncio.run(ask(standin.url, "gemini/gemini-3.8-flash"))
+    print("later", stream.reason)
+    standin.answers(Answer(Text(["word "] * 120)))
+    try:
+        asyncio.run(ask(standin.url, "gemini/gemini-3.8-flash"))
+    except Exception as error:
+        print("equal", "repeating" in str(error))
+    with StandIn() as other:
+        for model in ("anthropic/none", "openai/none"):
+            standin.answers(Moved(f"{other.url}/v1/messages"))
+            try:
+                asyncio.run(ask(standin.url, model))
+            except Exception:
+                pass
+        print("moved", len(other.requests), "x-api-key" in other.requests[0].headers)
+    print("tokenizer", litellm.disable_hf_tokenizer_download)
 
 from litellm.litellm_core_utils.core_helpers import map_finish_reason
 sys.path.insert(0, "template/project/backend")
@@ -164,6 +184,89 @@ def test_litellm_takes_an_answer_that_is_not_whole_for_one_that_is(
 ) -> None:
     """litellm_models.py: mend_finish_reasons."""
     assert set(litellm_says["reasons"].split()) == {"stop"}
+
+
+def test_litellm_forgets_gemini_s_finish_reason_with_the_next_chunk(
+    litellm_says: dict[str, str],
+) -> None:
+    """litellm_models.py: mend_later_chunks."""
+    assert litellm_says["later"] == "stop"
+
+
+def test_litellm_ends_an_answer_of_equal_pieces(litellm_says: dict[str, str]) -> None:
+    """litellm_models.py: REPEATED_STREAMING_CHUNK_LIMIT."""
+    assert litellm_says["equal"] == "True"
+
+
+def test_litellm_takes_the_key_to_where_a_redirect_leads(litellm_says: dict[str, str]) -> None:
+    """litellm_models.py: mend_clients."""
+    assert litellm_says["moved"] == "2 True"
+
+
+def test_litellm_fetches_tokenizers(litellm_says: dict[str, str]) -> None:
+    """litellm_models.py: disable_hf_tokenizer_download."""
+    assert litellm_says["tokenizer"] == "None"
+
+
+def test_openai_s_client_follows_redirects() -> None:
+    """openai_models.py and local_models.py: follow_redirects=False."""
+    assert AsyncOpenAI(api_key="none")._client.follow_redirects
+
+
+def test_openai_s_client_keeps_done_to_itself(standin: StandIn) -> None:
+    """ended_streams.py: Done, which needs a private attribute of the client's stream."""
+    standin.answers(Answer(Text("Hello"), Finish()))
+
+    async def last() -> Any:
+        async with AsyncOpenAI(base_url=f"{standin.url}/v1", api_key="none") as client:
+            stream = await client.chat.completions.create(model="m", messages=[], stream=True)
+            assert hasattr(stream, "_decoder")
+            return [chunk async for chunk in stream][-1]
+
+    assert asyncio.run(last()).choices[0].finish_reason == "stop"
+
+
+CALLS: list[Any] = [
+    {
+        "type": "reasoning",
+        "id": "__fake_id__",
+        "summary": [],
+        "provider_data": {
+            "model": "claude",
+            "thinking_blocks": [{"type": "thinking", "thinking": "Hm.", "signature": "s"}],
+        },
+    },
+    *(
+        {"type": "function_call", "call_id": each, "name": "look", "arguments": "{}"}
+        for each in ("call_1", "call_2")
+    ),
+    *(
+        {"type": "function_call_output", "call_id": each, "output": "seen"}
+        for each in ("call_1", "call_2")
+    ),
+]
+
+
+def test_the_agents_sdk_sends_thoughts_back_only_with_an_effort() -> None:
+    """litellm_models.py: ANY_THOUGHTS."""
+    source = inspect.getsource(LitellmModel._fetch_response)
+    assert "model_settings.reasoning.effort is not None" in source
+    dropped = Converter.items_to_messages(CALLS, model="claude", preserve_thinking_blocks=False)
+    assert "thinking_blocks" not in dropped[0]
+
+
+def test_the_agents_sdk_gives_each_of_several_calls_a_message() -> None:
+    """litellm_models.py: WholeLitellmModel._fix_tool_message_ordering."""
+    messages = Converter.items_to_messages(CALLS, model="claude", preserve_thinking_blocks=True)
+    fixed = LitellmModel("claude")._fix_tool_message_ordering(messages)
+    assert [message["role"] for message in fixed] == ["assistant", "tool"] * 2
+    assert "thinking_blocks" not in fixed[2]
+
+
+def test_chatkit_shows_no_thought_that_is_no_summary() -> None:
+    """raw_events.py: as_summary."""
+    source = inspect.getsource(stream_agent_response)
+    assert '"response.reasoning_text.delta"' not in source
 
 
 def test_httpx_ends_a_line_where_json_goes_on(litellm_says: dict[str, str]) -> None:

@@ -6,7 +6,9 @@ from typing import Literal
 
 import pytest
 
-from tests.providers import KEY, REMOTE, talking_to
+from tests.backend import load_project
+from tests.providers import KEY, REMOTE, environment, talking_to
+from tests.render import render
 from tests.standins import (
     Answer,
     Empty,
@@ -20,6 +22,7 @@ from tests.standins import (
     Silence,
     StandIn,
     Text,
+    Thought,
     ToolCall,
     Usage,
 )
@@ -153,3 +156,87 @@ def test_a_model_that_takes_no_tools_is_told_as_such(standin: StandIn, tmp_path:
     with talking_to(standin, tmp_path) as backend:
         [error] = backend.say("Hello?").errors
     assert "MODEL_TOOLS=false" in error["message"] and not error["allow_retry"]
+
+
+@pytest.mark.parametrize("form", ["X-Team: chat; X-Place: 7", '{"X-Team": "chat", "X-Place": "7"}'])
+@pytest.mark.parametrize("provider", REMOTE)
+def test_a_gateway_gets_its_headers_and_parameters(
+    provider: str, form: str, standin: StandIn, tmp_path: Path
+) -> None:
+    env = {"MODEL_HEADERS": form, "MODEL_QUERY": "place=north%20wing&team=chat"}
+    standin.answers(Answer(LOOK), Answer(Text("Noon.")))
+    with talking_to(standin, tmp_path, provider, **env) as backend:
+        assert backend.say("What time is it in Tokyo?").text == "Noon."
+    for request in standin.requests:
+        assert (request.headers["x-team"], request.headers["x-place"]) == ("chat", "7")
+        assert (request.query["team"], request.query["place"]) == ("chat", "north wing")
+
+
+def test_the_headers_of_a_gateway_are_for_no_other_provider(
+    standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", standin.url)
+    with talking_to(standin, tmp_path, "gemini", MODEL_HEADERS="X-Team: chat") as backend:
+        agent = backend.main.server.agent
+        backend.main.server.agent = agent.clone(model="anthropic/claude-haiku-4-5")
+        assert backend.say("Hello?").errors == []
+    assert standin.requests[0].format == "anthropic"
+    assert "x-team" not in standin.requests[0].headers
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_a_model_without_tools_answers_where_that_is_set(
+    provider: str, standin: StandIn, tmp_path: Path
+) -> None:
+    with talking_to(standin, tmp_path, provider, MODEL_TOOLS="false") as backend:
+        agent = backend.main.server.agent
+        assert agent.tools
+        backend.main.server.agent = agent.clone(handoffs=[agent.clone(name="Other")])
+        assert backend.say("Hello?").text == "ok 1"
+    assert standin.requests[0].tools == []
+    assert "tool_choice" not in standin.requests[0].body
+
+
+@pytest.mark.parametrize("model", ["local/qwen", "litellm/hosted_vllm/qwen"])
+@pytest.mark.parametrize(
+    "fields", [["reasoning"], ["reasoning_content"], ["reasoning", "reasoning_content"]]
+)
+def test_thoughts_are_shown_in_whichever_field_they_come(
+    fields: list[str], model: str, standin: StandIn, tmp_path: Path
+) -> None:
+    thought = Thought("The clock says noon.", 4, fields)
+    standin.answers(Answer(thought, LOOK), Answer(thought, Text("Noon.")))
+    env = {"MODEL": model, "HOSTED_VLLM_API_KEY": KEY}
+    with talking_to(standin, tmp_path, **env) as backend:
+        turn = backend.say("What time is it?")
+        assert (turn.errors, turn.ghosts, turn.text) == ([], [], "Noon.")
+        workflows = [each for each in backend.items(turn.thread) if each["type"] == "workflow"]
+        tasks = [task["content"] for each in workflows for task in each["workflow"]["tasks"]]
+        assert tasks == ["The clock says noon."] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("MODEL_HEADERS", "X-Group"),
+        ("MODEL_HEADERS", "X Group: chat"),
+        ("MODEL_HEADERS", "X-Group: "),
+        ("MODEL_HEADERS", "Host: elsewhere"),
+        ("MODEL_HEADERS", '{"X-Team": 7}'),
+        ("MODEL_HEADERS", '{"X-Team": "chat"'),
+        ("MODEL_HEADERS", "[1]"),
+        ("MODEL_HEADERS", '{"X-Team": "chat\\r\\nX-Other: 1"}'),
+        ("MODEL_QUERY", "group"),
+        ("MODEL_TOOLS", "perhaps"),
+    ],
+)
+def test_a_gateway_that_is_written_wrongly_ends_the_start_with_a_line(
+    name: str, wrong: str, standin: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = render(level=2, provider="gemini", store="sqlite")
+    with pytest.raises(SystemExit):
+        load_project(project, environment("gemini", standin, tmp_path) | {name: wrong})
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"Cannot start: {name} must be ")
+    assert wrong not in line

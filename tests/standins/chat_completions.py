@@ -45,9 +45,8 @@ class ChatCompletions(Wire):
                     yield self._call({"function": {"arguments": delta}})
                 self.calls += 1
             case Thought():
-                # No field of OpenAI's: DeepSeek, vLLM and llama.cpp call it so.
                 for delta in piece.deltas:
-                    yield self._delta({"reasoning_content": delta})
+                    yield self._delta(dict.fromkeys(piece.fields, delta))
             case Refusal():
                 for delta in piece.deltas:
                     yield self._delta({"refusal": delta})

@@ -34,6 +34,10 @@ class Text:
 class Thought(Text):
     """What the model thinks before it speaks, or the provider's summary of it."""
 
+    fields: Sequence[str] = ("reasoning_content",)
+    """Where chat completions have it: no field of OpenAI's, but of DeepSeek, vLLM and llama.cpp;
+    vLLM and Ollama call it `reasoning`, too."""
+
 
 @dataclass(frozen=True)
 class Refusal(Text):

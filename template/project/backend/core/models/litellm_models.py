@@ -3,11 +3,14 @@
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import wraps
 from typing import Any
 
+import httpx
 from agents import Model, ModelSettings
 from dotenv import dotenv_values
 from openai.types.shared import Reasoning
@@ -30,6 +33,10 @@ KEYS = {
 }
 """Where LiteLLM finds the key of a provider that is not the project's, one of them."""
 
+GATEWAY: ContextVar[tuple[Mapping[str, str], Mapping[str, str]]] = ContextVar(
+    "gateway", default=({}, {})
+)
+"""The headers and the parameters of the request that is being made."""
 ANY_THOUGHTS = Reasoning(effort="none")
 """Stands for thoughts of which nothing is said here."""
 INCOMPLETE = (
@@ -112,37 +119,54 @@ def mend_lines() -> None:
     Response.aiter_lines = aiter_lines  # type: ignore[method-assign] # that is the mend
 
 
-def mend_redirects() -> None:
+def mend_clients() -> None:
     """Let no redirect take a request to another address, with the key and the conversation in it.
 
     httpx leaves out only `Authorization` there, and most providers have a header of their own.
     https://github.com/openai/openai-python/issues/3516
+    And let the gateway have its headers and parameters.
     """
     from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
     from litellm.llms.openai.common_utils import BaseOpenAILLM, OpenAIAsyncHTTPClient
 
-    def stays(make: Any) -> Any:
+    def mended(client: Any) -> Any:
+        client.follow_redirects = False
+        client.event_hooks["request"].append(add_to_request)
+        return client
+
+    def mending(make: Any) -> Any:
         @wraps(make)
         def make_client(*args: Any, **kwargs: Any) -> Any:
-            client = make(*args, **kwargs)
-            client.follow_redirects = False
-            return client
+            return mended(make(*args, **kwargs))
 
         return make_client
 
-    @wraps(OpenAIAsyncHTTPClient.__init__)
+    init = unmended(OpenAIAsyncHTTPClient.__init__)
+
+    @wraps(init)
     def made(self: OpenAIAsyncHTTPClient) -> None:
         init(self)
-        self.follow_redirects = False
+        mended(self)
 
     handler: Any = AsyncHTTPHandler
     base: Any = BaseOpenAILLM
     client: Any = OpenAIAsyncHTTPClient
-    init = client.__init__
-    if not hasattr(init, "__wrapped__"):
-        client.__init__ = made
-        handler.create_client = stays(handler.create_client)
-        base._get_async_http_client = staticmethod(stays(base._get_async_http_client))
+    client.__init__ = made
+    handler.create_client = mending(unmended(handler.create_client))
+    base._get_async_http_client = staticmethod(mending(unmended(base._get_async_http_client)))
+
+
+def unmended(function: Any) -> Any:
+    """LiteLLM's own function, where a source that was loaded earlier has mended it."""
+    return getattr(function, "__wrapped__", function)
+
+
+async def add_to_request(request: httpx.Request) -> None:
+    """Put into a request to a provider what the gateway before it wants."""
+    headers, query = GATEWAY.get()
+    request.headers.update(headers)
+    if query:
+        request.url = request.url.copy_merge_params(query)
 
 
 def introduce_gemini(name: str) -> None:
@@ -160,8 +184,22 @@ def introduce_gemini(name: str) -> None:
 
 def base_url_for(name: str, model: str, base_url: str | None) -> str | None:
     """MODEL_BASE_URL for a model of the provider that MODEL is of; None for others."""
-    providers = {each.removeprefix("litellm/").partition("/")[0] for each in (name, model)}
-    return base_url if len(providers) == 1 else None
+    return base_url if same_provider(name, model) else None
+
+
+def same_provider(*names: str) -> bool:
+    """Whether the models of these names are one provider's."""
+    return len({each.removeprefix("litellm/").partition("/")[0] for each in names}) == 1
+
+
+@contextmanager
+def gateway(headers: Mapping[str, str], query: Mapping[str, str]) -> Iterator[None]:
+    """What is asked within goes through this gateway."""
+    token = GATEWAY.set((headers, query))
+    try:
+        yield
+    finally:
+        GATEWAY.reset(token)
 
 
 def ended(stream: Any) -> ItemStream:
@@ -178,9 +216,11 @@ def ended(stream: Any) -> ItemStream:
     if stream.completion_stream is not None:
         stream.completion_stream = EndedStream(stream.completion_stream)
     elif ask is not None:
+        through = GATEWAY.get()
 
         async def make_call(**kwargs: Any) -> ItemStream:
-            return EndedStream(await ask(**kwargs))
+            with gateway(*through):
+                return EndedStream(await ask(**kwargs))
 
         stream.make_call = make_call
     return stream
@@ -228,7 +268,7 @@ class LitellmSource(ModelSource):
         mend_gemini_finish_reason()
         mend_later_chunks()
         mend_lines()
-        mend_redirects()
+        mend_clients()
         # A list of a hundred equal lines is an answer, too.
         # https://github.com/BerriAI/litellm/issues/6549
         litellm.REPEATED_STREAMING_CHUNK_LIMIT = sys.maxsize
@@ -239,6 +279,8 @@ class LitellmSource(ModelSource):
         # Its own handler would write every line a second time.
         logging.getLogger("LiteLLM").handlers.clear()
         logging.getLogger("LiteLLM").setLevel(logging.WARNING)
+
+        headers, query = self.headers, self.query
 
         class WholeLitellmModel(CompleteAnswers, LitellmModel):
             def ended(self, stream: Any) -> ItemStream:
@@ -257,7 +299,10 @@ class LitellmSource(ModelSource):
                 # https://github.com/openai/openai-agents-python/issues/1704
                 if settings.reasoning is None or settings.reasoning.effort is None:
                     settings = replace(settings, reasoning=ANY_THOUGHTS)
-                return await super()._fetch_response(instructions, given, settings, *args, **kwargs)
+                with gateway(headers, query):
+                    return await super()._fetch_response(
+                        instructions, given, settings, *args, **kwargs
+                    )
 
             def _get_reasoning_effort(self, settings: ModelSettings) -> Any:
                 if settings.reasoning is ANY_THOUGHTS:

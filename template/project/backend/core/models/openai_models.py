@@ -77,6 +77,8 @@ class OpenAISource(ModelSource):
             base_url=self.base_url,
             timeout=self.timeout + TIMEOUT_MARGIN,
             max_retries=0,
+            default_headers=self.headers,
+            default_query=self.query,
             # A redirect would take the conversation, and some keys, to another address:
             # https://github.com/openai/openai-python/issues/3516
             http_client=DefaultAsyncHttpxClient(follow_redirects=False),

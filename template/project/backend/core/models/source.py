@@ -3,12 +3,21 @@
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import Any
 
-from agents import Model, ModelResponse, ModelSettings, TResponseInputItem, Usage
+from agents import (
+    AgentOutputSchemaBase,
+    Handoff,
+    Model,
+    ModelResponse,
+    ModelSettings,
+    Tool,
+    TResponseInputItem,
+    Usage,
+)
 from agents.models import get_default_model_settings
 from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
 from openai.types.responses import Response
@@ -48,6 +57,11 @@ class ModelSource(ABC):
     """How long the model may be silent, in seconds."""
     base_url: str | None = None
     api_key: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    """What every request has besides, for a gateway before the provider."""
+    tools: bool = True
+    """Whether the model takes tools. If not, it is told of none."""
     key_name: str | None = None
     """The setting of the key, for when that is refused."""
     missing: str | None = None
@@ -171,15 +185,19 @@ class SourceModel(Model):
         system_instructions: str | None,
         input: str | list[TResponseInputItem],
         model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
         *args: Any,
         **kwargs: Any,
     ) -> AsyncGenerator[Any, None]:
         try:
             model = await self._source.get()
             settings = self._settings(model_settings)
-            answer: Any = model.stream_response(
-                system_instructions, input, settings, *args, **kwargs
-            )
+            if not self._source.tools:
+                settings, tools, handoffs = without_tools(settings), [], []
+            told = (system_instructions, input, settings, tools, output_schema, handoffs)
+            answer: Any = model.stream_response(*told, *args, **kwargs)
             async with aclosing(answer) as events:
                 async for event in events:
                     yield event
@@ -193,6 +211,11 @@ class SourceModel(Model):
     def get_retry_advice(self, request: ModelRetryAdviceRequest) -> ModelRetryAdvice | None:
         loaded = self._source.loaded
         return loaded.get_retry_advice(request) if loaded else None
+
+
+def without_tools(settings: ModelSettings) -> ModelSettings:
+    """The settings for a request that offers no tools: it must not say how to choose one."""
+    return replace(settings, tool_choice=None, parallel_tool_calls=None)
 
 
 def usage_of(response: Response) -> Usage:
@@ -215,15 +238,15 @@ def asked(error: Exception) -> ModelSource | None:
 def overruled(given: ModelSettings, required: ModelSettings) -> list[str]:
     """The names of the given settings that the required ones stand in for."""
     names: list[str] = []
-    for field in fields(required):
-        says, must = getattr(given, field.name), getattr(required, field.name)
+    for each in fields(required):
+        says, must = getattr(given, each.name), getattr(required, each.name)
         match says, must:
             case (None, _) | (_, None):
                 pass
             case dict(), dict():
                 names += [name for name in must if name in says and says[name] != must[name]]
             case _ if says != must:
-                names.append(field.name)
+                names.append(each.name)
     return names
 
 

@@ -28,6 +28,7 @@ class RawEvents:
         self.responding = True
         """Whether the model is at work: not while the tools run that it called."""
         self._new_id = new_id
+        self._summarized = False
         self._ids: dict[tuple[str, int | None], str] = {}
         self._half = ""
         self._thought: ResponseReasoningSummaryTextDoneEvent | None = None
@@ -37,7 +38,15 @@ class RawEvents:
     def translated(self, event: Any) -> Iterator[Any]:
         """The event under its item's own id, after the end of a thought that it interrupts."""
         match event.type:
+            case "response.reasoning_text.delta":
+                # Some servers tell a thought in both forms.
+                if not self._summarized:
+                    yield from self._of_item(as_summary(event))
+            case "response.reasoning_summary_text.delta":
+                self._summarized = True
+                yield from self._of_item(event)
             case "response.created":
+                self._summarized = False
                 self._ids.clear()
                 self.responding = True
                 yield event
@@ -52,19 +61,22 @@ class RawEvents:
             case "response.output_item.done":
                 yield self._with_item_id(event)
             case str() if hasattr(event, "item_id"):
-                # An event that is no part of the protocol may have no place in the output.
-                key = item_type(event.type), getattr(event, "output_index", None)
-                own = {"item_id": self._ids.get(key, event.item_id)}
-                changed = self._repaired_texts(event) | annotation_of(event)
-                named = event.model_copy(update=own | changed)
-                if isinstance(named, ResponseReasoningSummaryTextDeltaEvent):
-                    yield from self._grown_thought(named)
-                    return
-                if isinstance(named, ResponseReasoningSummaryTextDoneEvent):
-                    self._thought = None
-                yield named
+                yield from self._of_item(event)
             case _:
                 yield event
+
+    def _of_item(self, event: Any) -> Iterator[Any]:
+        # An event that is no part of the protocol may have no place in the output.
+        key = item_type(event.type), getattr(event, "output_index", None)
+        own = {"item_id": self._ids.get(key, event.item_id)}
+        changed = self._repaired_texts(event) | annotation_of(event)
+        named = event.model_copy(update=own | changed)
+        if isinstance(named, ResponseReasoningSummaryTextDeltaEvent):
+            yield from self._grown_thought(named)
+            return
+        if isinstance(named, ResponseReasoningSummaryTextDoneEvent):
+            self._thought = None
+        yield named
 
     def _with_item_id(self, event: Any) -> Any:
         changed: dict[str, Any] = {
@@ -110,6 +122,21 @@ class RawEvents:
         if self._thought is not None:
             yield self._thought
             self._thought = None
+
+
+def as_summary(event: Any) -> ResponseReasoningSummaryTextDeltaEvent:
+    """What a thought grows by, where vLLM and Ollama tell it whole, as if it were a summary.
+
+    ChatKit shows only those: https://github.com/openai/chatkit-python/blob/main/chatkit/agents.py
+    """
+    return ResponseReasoningSummaryTextDeltaEvent(
+        type="response.reasoning_summary_text.delta",
+        delta=event.delta,
+        item_id=event.item_id,
+        output_index=event.output_index,
+        summary_index=event.content_index,
+        sequence_number=event.sequence_number,
+    )
 
 
 def repaired_part(part: Any) -> Any:
