@@ -223,7 +223,8 @@ def ended(stream: Any) -> ItemStream:
                 return EndedStream(await ask(**kwargs))
 
         stream.make_call = make_call
-    return stream
+    wrapper: ItemStream = stream
+    return wrapper
 
 
 @dataclass(eq=False, repr=False)
@@ -286,14 +287,8 @@ class LitellmSource(ModelSource):
             def ended(self, stream: Any) -> ItemStream:
                 return ended(stream)
 
-            async def _fetch_response(
-                self,
-                instructions: Any,
-                given: Any,
-                settings: ModelSettings,
-                *args: Any,
-                **kwargs: Any,
-            ) -> Any:
+            async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
+                instructions, given, settings, *others = args
                 # Without an effort the SDK would send Claude's thoughts back to nobody, though
                 # they may be asked for in other words, such as thinking={"type": "enabled"}.
                 # https://github.com/openai/openai-agents-python/issues/1704
@@ -301,7 +296,7 @@ class LitellmSource(ModelSource):
                     settings = replace(settings, reasoning=ANY_THOUGHTS)
                 with gateway(headers, query):
                     return await super()._fetch_response(
-                        instructions, given, settings, *args, **kwargs
+                        instructions, given, settings, *others, **kwargs
                     )
 
             def _get_reasoning_effort(self, settings: ModelSettings) -> Any:
