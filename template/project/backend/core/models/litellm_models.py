@@ -277,6 +277,8 @@ class LitellmSource(ModelSource):
         # https://github.com/BerriAI/litellm/pull/7588
         litellm.disable_hf_tokenizer_download = True
         litellm.suppress_debug_info = True
+        # Claude's caches want to be told where a prompt may be kept; others keep it by themselves.
+        litellm.enable_anthropic_prompt_caching = True
         # Its own handler would write every line a second time.
         logging.getLogger("LiteLLM").handlers.clear()
         logging.getLogger("LiteLLM").setLevel(logging.WARNING)

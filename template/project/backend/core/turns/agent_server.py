@@ -45,7 +45,7 @@ from core.turns.agents import (
     named,
 )
 from core.turns.approvals import WAITING
-from core.turns.failures import failed_run, is_mcp_error
+from core.turns.failures import Tripwire, failed_run, is_mcp_error
 from core.turns.feature import Feature, actions_of, check_features, equip
 from core.turns.history import model_input
 from core.turns.item_converter import ItemConverter
@@ -72,9 +72,12 @@ class AgentSettings(ServerSettings):
         default=60, ge=1, le=86_400, description="a number of seconds from 1 to 86400"
     )
     history_items: int = Field(
-        default=50, ge=1, le=1000, description="a number of items from 1 to 1000"
+        default=100, ge=1, le=1000, description="a number of items from 1 to 1000"
     )
     history_tokens: int = Field(default=32_000, ge=1, description="a number of tokens, at least 1")
+    history_images: int = Field(
+        default=10, ge=0, le=1000, description="a number of images from 0 to 1000"
+    )
     max_turns: int = Field(default=10, ge=1, description="a number of model calls, at least 1")
 
 
@@ -202,6 +205,13 @@ class AgentServer(ResumingServer):
             tool_error_formatter=log_tool_error,
         )
 
+    def blocked(self, error: Tripwire, context: RequestContext) -> str:
+        """Called when a guardrail has said no: the sentence that the chat shows, without a Retry.
+
+        `error` is the Agents SDK's, with what the guardrail has put into `output_info`.
+        """
+        return "This cannot be answered here."
+
     # --- The run ---
 
     def prepare(self, agent: Agent[Any]) -> None:
@@ -234,6 +244,7 @@ class AgentServer(ResumingServer):
             converter=self.item_converter,
             items=self.settings.history_items,
             tokens=self.settings.history_tokens,
+            images=self.settings.history_images,
         )
         run_context = AgentContext[RequestContext](
             thread=thread, store=self.store, request_context=context
@@ -299,6 +310,7 @@ class AgentServer(ResumingServer):
             converter=self.response_converter,
             stop=turn.stop,
             note_failure=self.note_failure,
+            blocked=lambda error: self.blocked(error, context),
             silence=self.settings.model_timeout,
             api_key=source.key_name,
             ask=partial(self.ask_for, run_context, message_id),

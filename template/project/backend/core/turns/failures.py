@@ -11,6 +11,8 @@ from agents import (
     InputGuardrailTripwireTriggered,
     MaxTurnsExceeded,
     OutputGuardrailTripwireTriggered,
+    ToolInputGuardrailTripwireTriggered,
+    ToolOutputGuardrailTripwireTriggered,
     UserError,
 )
 from chatkit.errors import CustomStreamError
@@ -23,6 +25,14 @@ from core.models.source import ModelUnavailable, asked
 from core.turns.missing_parts import missing
 
 log = logging.getLogger("app")
+
+Tripwire = (
+    InputGuardrailTripwireTriggered
+    | OutputGuardrailTripwireTriggered
+    | ToolInputGuardrailTripwireTriggered
+    | ToolOutputGuardrailTripwireTriggered
+)
+"""A guardrail has said no: to a message, an answer, a tool's call, or a tool's output."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +120,6 @@ def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
             return Failure(CUT[reason], False)
         case CutShort(reason=complete_answers.NOTHING):
             return NOTHING
-        case InputGuardrailTripwireTriggered() | OutputGuardrailTripwireTriggered():
-            return Failure("This cannot be answered here.", False)
         case MaxTurnsExceeded():
             return Failure("The answer took too many steps and was stopped. Ask for less.", True)
         case UserError() if not is_mcp_error(error):
@@ -150,6 +158,14 @@ def failed_run(
     own = (error.__cause__ or error) if isinstance(error, UserError) else None
     log.warning("request %s: the run failed: %s", request.request_id, log_line(error), exc_info=own)
     return _as_event(failure, request)
+
+
+def blocked_run(error: Tripwire, sentence: str, request: RequestContext) -> CustomStreamError:
+    """What a guardrail has blocked as the chat shows it; the log says which guardrail it was."""
+    guardrail = error.guardrail if hasattr(error, "guardrail") else error.guardrail_result.guardrail
+    line = "request %s: blocked by the guardrail %s"
+    log.warning(line, request.request_id, guardrail.get_name())
+    return _as_event(Failure(sentence, False), request)
 
 
 def failed(failure: Failure, request: RequestContext) -> CustomStreamError:
@@ -201,6 +217,12 @@ def is_mcp_error(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def is_guardrail_error(error: Exception) -> bool:
+    """Whether a guardrail itself has failed, so that nobody knows whether it would have said no."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__") == "agents.guardrail" for frame, _ in frames)
 
 
 def root_of(error: Exception) -> Exception:

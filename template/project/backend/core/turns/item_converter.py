@@ -1,7 +1,6 @@
 """A thread's items as the model's input, for every kind of item and every provider."""
 
 import json
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 from agents import TResponseInputItem
@@ -11,18 +10,22 @@ from chatkit.types import (
     Attachment,
     ClientToolCallItem,
     HiddenContextItem,
-    ThreadItem,
+    StructuredInputItem,
     UserMessageTagContent,
     WidgetItem,
 )
 from openai.types.responses import ResponseInputContentParam, ResponseInputTextParam
 
+from core.protocol.questions import settled_question
 from core.turns import thoughts
+from core.turns.widget_texts import texts_of
 
 APPROVAL_CARD = "approval_"
 """So begin the ids of the widgets that ask whether a tool may run."""
-WIDGET_CHARACTERS = 1000
+WIDGET_CHARACTERS = 4000
 """How much of a widget's text the model is told."""
+BLOCKED_MESSAGE = {"type": "blocked"}
+"""The content of a hidden item: a guardrail has blocked the user's newest message before it."""
 
 
 class ItemConverter(ThreadItemConverter):
@@ -30,11 +33,6 @@ class ItemConverter(ThreadItemConverter):
 
     A project overrides what it wants in a subclass, and names that in app/server.py.
     """
-
-    async def to_agent_input(
-        self, thread_items: Sequence[ThreadItem] | ThreadItem
-    ) -> list[TResponseInputItem]:
-        return thoughts.with_thoughts(await super().to_agent_input(thread_items))
 
     async def assistant_message_to_input(
         self, item: AssistantMessageItem
@@ -54,13 +52,35 @@ class ItemConverter(ThreadItemConverter):
             case {"type": "waiting"}:
                 return None
             case {"type": thoughts.KIND}:
-                # For with_thoughts, since the calls follow in items of their own.
+                # For with_thoughts in history.py, since the calls follow in items of their own.
                 kept: Any = item.content
                 return [kept]
+            case {"type": "blocked", "answer": str(sentence)}:
+                return {"role": "assistant", "content": sentence}
+            case {"type": "answer"}:
+                question = settled_question(item)
+                return await self.structured_input_to_input(question) if question else None
+            case None | {"type": "blocked"}:
+                return None
             case str():
                 return await super().hidden_context_to_input(item)
-            case _:
-                return None
+            case content:
+                # A project's own. The SDK takes a text only.
+                text = json.dumps(content, ensure_ascii=False, default=str)
+                return await self.hidden_context_to_input(item.model_copy(update={"content": text}))
+
+    async def structured_input_to_input(
+        self, item: StructuredInputItem
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        if item.status != "pending":
+            return await super().structured_input_to_input(item)
+        # Also between what, which the SDK does not tell.
+        questions = " · ".join(
+            text
+            for question in item.inputs
+            for text in (question.question, *texts_of(question.model_dump(exclude={"question"})))
+        )
+        return {"role": "user", "content": [text_part(f"[The user is asked: {questions}]")]}
 
     async def client_tool_call_to_input(
         self, item: ClientToolCallItem
@@ -100,16 +120,9 @@ def text_part(text: str) -> ResponseInputTextParam:
     return {"type": "input_text", "text": text}
 
 
-def texts_of(component: Any) -> Iterator[str]:
-    """What a person can read in a widget's component, without its buttons."""
-    if isinstance(component, list):
-        for child in component:
-            yield from texts_of(child)
-    elif isinstance(component, dict) and component.get("type") != "Button":
-        for name in ("value", "label", "alt"):
-            if isinstance(text := component.get(name), str) and text:
-                yield text
-        yield from texts_of(component.get("children"))
+def blocked_answer(sentence: str) -> dict[str, str]:
+    """The content of a hidden item: a guardrail has blocked the answer, and the chat says this."""
+    return BLOCKED_MESSAGE | {"answer": sentence}
 
 
 def tool_call_item_content(name: str, arguments: str, output: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeGuard
 
 from agents import (
     InputGuardrailTripwireTriggered,
@@ -16,6 +17,7 @@ from chatkit.types import (
     AssistantMessageContentPartTextDelta,
     AssistantMessageItem,
     ClientToolCallItem,
+    GeneratedImageItem,
     HiddenContextItem,
     NoticeEvent,
     SDKHiddenContextItem,
@@ -32,11 +34,20 @@ from chatkit.types import (
 from core.context import RequestContext
 from core.models.complete_answers import CutShort
 from core.protocol.events import is_thought
-from core.turns.failures import CUT, EMPTY, SILENT, failed, failed_run
+from core.turns.failures import (
+    CUT,
+    EMPTY,
+    SILENT,
+    Tripwire,
+    blocked_run,
+    failed,
+    failed_run,
+    is_guardrail_error,
+)
+from core.turns.item_converter import BLOCKED_MESSAGE, blocked_answer
 from core.turns.watched_run import Unanswered, WatchedRun, chatkit_events, in_order
 
 STOPPED = "The user stopped the answer above. Do not continue it unless asked to."
-GUARDRAILS = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered)
 
 
 async def stream_run(
@@ -46,6 +57,7 @@ async def stream_run(
     converter: ResponseStreamConverter,
     stop: asyncio.Event,
     note_failure: Callable[[Exception], None],
+    blocked: Callable[[Tripwire], str],
     silence: float,
     api_key: str | None,
     ask: Callable[[RunResultStreaming, Unanswered], AsyncIterator[ThreadStreamEvent]],
@@ -67,13 +79,22 @@ async def stream_run(
         async for event in events:
             yield items.follow(event)
         answered = bool(items.shown)
-        if isinstance(watched.error, GUARDRAILS):
+        error = watched.error
+        if error is not None and must_not_stay(error):
             ending = items.take_back()
+            answered = False
         else:
             ending = items.end(goes_on=context.workflow_item)
         for event in ending:
             yield event
-        error = watched.error
+        if isinstance(error, Tripwire):
+            sentence = blocked(error)
+            for item in items.blocked(error, sentence):
+                yield ThreadItemDoneEvent(item=item)
+            message = isinstance(error, InputGuardrailTripwireTriggered)
+            mark = BLOCKED_MESSAGE if message else blocked_answer(sentence)
+            yield ThreadItemDoneEvent(item=mark_item(context, mark))
+            raise blocked_run(error, sentence, request)
         if answered and isinstance(error, CutShort) and error.reason in CUT:
             yield NoticeEvent(level="warning", message=CUT[error.reason])
         elif error is not None:
@@ -116,6 +137,10 @@ class RunItems:
     """Those of them that are thoughts, which answer nobody."""
     last: ThreadItem | None = None
     """What was done last. Hidden items count: a tool has run, whatever becomes of the answer."""
+    calls: list[HiddenContextItem] = field(default_factory=list)
+    """The newest calls of tools, which the model has made at once."""
+    shown_by_tools: str | None = None
+    """The first item that these, or those under way, have shown."""
 
     @property
     def only_thoughts(self) -> bool:
@@ -138,8 +163,10 @@ class RunItems:
                 # Some providers refuse a history with such a message in it.
                 return self.follow(ThreadItemRemovedEvent(item_id=item.id))
             case ThreadItemDoneEvent(item=HiddenContextItem() as item):
+                self._order(item)
                 self.last = item
             case ThreadItemDoneEvent(item=item):
+                self._order(item)
                 self.last = item
                 self.open.pop(item.id, None)
                 self.shown[item.id] = None
@@ -151,6 +178,25 @@ class RunItems:
             case _:
                 pass
         return event
+
+    def _order(self, item: ThreadItem) -> None:
+        """Note in a tool's call, which is kept when the tool has run, what stands behind it."""
+        after_call = bool(self.calls) and self.last is self.calls[-1]
+        if is_call(item):
+            self.calls = [*self.calls, item] if after_call else [item]
+            if self.shown_by_tools:
+                item.content["before"] = self.shown_by_tools
+        elif isinstance(item, AssistantMessageItem | GeneratedImageItem) or is_thought(item):
+            self.shown_by_tools = None  # The model has made these.
+        elif after_call or self.shown_by_tools is None:
+            self.shown_by_tools = item.id
+
+    def blocked(self, error: Tripwire, sentence: str) -> Iterator[HiddenContextItem]:
+        """The calls whose output was the answer that a guardrail has blocked, without it."""
+        # The SDK tells no data of a run whose answer was a tool's output.
+        if isinstance(error, OutputGuardrailTripwireTriggered) and error.run_data is None:
+            for call in self.calls:
+                yield call.model_copy(update={"content": call.content | {"output": sentence}})
 
     def end(self, goes_on: WorkflowItem | None) -> Iterator[ThreadStreamEvent]:
         """End what is open: a message with the text that came, a workflow with its tasks.
@@ -186,6 +232,31 @@ def add_text(item: ThreadItem | None, update: AssistantMessageContentPartTextDel
 def text_in(item: AssistantMessageItem) -> str:
     """The message's text; nothing if it is blank."""
     return "".join(part.text for part in item.content).strip()
+
+
+def must_not_stay(error: Exception) -> bool:
+    """Whether what was said has to be taken back: a guardrail has said no, or could not say."""
+    said_no = isinstance(error, InputGuardrailTripwireTriggered | OutputGuardrailTripwireTriggered)
+    return said_no or is_guardrail_error(error)
+
+
+def is_call(item: ThreadItem) -> TypeGuard[HiddenContextItem]:
+    """Whether the item keeps a tool's call."""
+    match item:
+        case HiddenContextItem(content={"type": "tool_call"}):
+            return True
+        case _:
+            return False
+
+
+def mark_item(context: AgentContext[RequestContext], content: dict[str, str]) -> HiddenContextItem:
+    """Tells later turns what a guardrail has blocked."""
+    return HiddenContextItem(
+        id=context.generate_id("sdk_hidden_context"),
+        thread_id=context.thread.id,
+        created_at=datetime.now(),
+        content=content,
+    )
 
 
 def stopped_item(context: AgentContext[RequestContext]) -> SDKHiddenContextItem:

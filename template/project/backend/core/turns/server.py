@@ -15,6 +15,8 @@ from chatkit.types import (
     NonStreamingReq,
     Page,
     StreamingReq,
+    StructuredInputItem,
+    StructuredInputSubmission,
     Thread,
     ThreadAddUserMessageParams,
     ThreadCreatedEvent,
@@ -40,6 +42,7 @@ from core.errors import Refused
 from core.moved_names import check_overrides
 from core.protocol.checks import check_request, pending_call
 from core.protocol.events import HIDDEN, as_json, send_events
+from core.protocol.questions import pending_questions, settled_item, with_answers
 from core.protocol.requests import parse, thread_id_of
 from core.protocol.updates import with_updates_stored
 from core.stores.base import BaseStore
@@ -244,6 +247,9 @@ class TurnServer(ChatKitServer[RequestContext]):
             call = call.model_copy(update={"status": "completed", "output": NOT_RUN})
             await self.store.save_item(thread_id, call, context)
             yield ThreadItemReplacedEvent(item=call)
+        if isinstance(request, ThreadsAddUserMessageReq):
+            for question in await pending_questions(self.store, thread_id, context):
+                yield await self._skip(question, context)
 
     async def _retry(
         self, request: ThreadsRetryAfterItemReq, context: RequestContext
@@ -282,6 +288,16 @@ class TurnServer(ChatKitServer[RequestContext]):
             await super().handle_stream_cancelled(thread, pending_items, context)
             await give_up_old(thread.id, self.store, context)
 
+    async def _skip(
+        self, question: StructuredInputItem, context: RequestContext
+    ) -> ThreadItemReplacedEvent:
+        """Settle the question of a user who writes instead."""
+        skip = StructuredInputSubmission(status="skipped")
+        skipped = await self._apply_structured_input_submission(question, skip)
+        await self.store.save_item(question.thread_id, skipped, context)
+        await self.store.add_thread_item(question.thread_id, settled_item(skipped), context)
+        return ThreadItemReplacedEvent(item=skipped)
+
     async def _process_events(
         self,
         thread: ThreadMetadata,
@@ -292,7 +308,7 @@ class TurnServer(ChatKitServer[RequestContext]):
         self.turns.of(context).thread = thread
 
         def whole() -> AsyncIterator[ThreadStreamEvent]:
-            return with_updates_stored(stream(), thread.id, self.store, context)
+            return with_updates_stored(with_answers(stream()), thread.id, self.store, context)
 
         async for event in super()._process_events(thread, context, whole):
             yield event

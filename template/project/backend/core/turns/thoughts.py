@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from agents.items import ReasoningItem
+from chatkit.types import HiddenContextItem, ThreadItem
 
 KIND = "thoughts"
 
@@ -30,6 +31,15 @@ def thoughts_item_content(
     called = [{"name": call.name, "provider_data": call.provider_data} for call in calls]
     signed = any("thought_signature" in (call["provider_data"] or {}) for call in called)
     return {"type": KIND, "items": kept, "calls": called} if kept or signed else None
+
+
+def is_thoughts(item: ThreadItem) -> bool:
+    """Whether the item keeps a response's thoughts."""
+    match item:
+        case HiddenContextItem(content={"type": str(kind)}):
+            return kind == KIND
+        case _:
+            return False
 
 
 def with_thoughts(items: Sequence[Any]) -> list[Any]:
