@@ -227,7 +227,8 @@ def test_sixty_turns_are_kept_and_the_newest_are_told_to_the_model(
                     break
             assert len(ids) == len(set(ids)) == 120
     told = [text for role, text in standin.requests[-1].turns if role == "user"]
-    assert told == [f"Message {number}." for number in range(50, 60)]
+    assert 5 <= len(told) <= 10
+    assert told == [f"Message {number}." for number in range(60 - len(told), 60)]
     assert standin.requests[-1].turns[0][0] == "user"
 
 

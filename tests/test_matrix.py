@@ -169,6 +169,7 @@ LEVEL_2 = {
     "backend/tests/core/test_approvals.py",
     "backend/tests/core/test_chat.py",
     "backend/tests/core/test_client_tools.py",
+    "backend/tests/core/test_history.py",
     "backend/tests/core/test_live.py",
     "backend/tests/core/test_retry.py",
     "backend/tests/live.py",

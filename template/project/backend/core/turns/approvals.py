@@ -60,13 +60,18 @@ class KeptCall(BaseModel):
     approved: bool = False
     """Whether the user has approved it: what it did is done, and a Retry does not undo it."""
 
-    def item(self, thread: ThreadMetadata, output: str) -> HiddenContextItem:
+    def item(
+        self, thread: ThreadMetadata, output: str, created_at: datetime | None = None
+    ) -> HiddenContextItem:
         """The item, which only the model is told."""
         content = tool_call_item_content(self.name, self.arguments, output)
         if self.approved:
             content["approved"] = True
         return HiddenContextItem(
-            id=self.item_id, thread_id=thread.id, created_at=datetime.now(), content=content
+            id=self.item_id,
+            thread_id=thread.id,
+            created_at=created_at or datetime.now(),
+            content=content,
         )
 
 

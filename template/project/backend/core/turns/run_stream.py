@@ -69,7 +69,9 @@ async def stream_run(
     `silence` seconds is given up. An answer that the provider has cut for a reason, such as the
     model's length limit, ends with a notice. A run that waits for approvals ends with the events of
     `ask`; when it goes on, `before` is what it had left unanswered. Raises CustomStreamError, with
-    a sentence for the chat, for a run that failed.
+    a sentence for the chat, for a run that failed, and for one that a guardrail has ended:
+    `blocked` gives its sentence, and what is blocked is marked in the thread, lest the model is
+    told of it again.
     """
     watched = WatchedRun(run, context, stop, silence, before)
     request = context.request_context
@@ -91,9 +93,7 @@ async def stream_run(
             sentence = blocked(error)
             for item in items.blocked(error, sentence):
                 yield ThreadItemDoneEvent(item=item)
-            message = isinstance(error, InputGuardrailTripwireTriggered)
-            mark = BLOCKED_MESSAGE if message else blocked_answer(sentence)
-            yield ThreadItemDoneEvent(item=mark_item(context, mark))
+            yield ThreadItemDoneEvent(item=blocked_item(error, sentence, context))
             raise blocked_run(error, sentence, request)
         if answered and isinstance(error, CutShort) and error.reason in CUT:
             yield NoticeEvent(level="warning", message=CUT[error.reason])
@@ -181,14 +181,17 @@ class RunItems:
 
     def _order(self, item: ThreadItem) -> None:
         """Note in a tool's call, which is kept when the tool has run, what stands behind it."""
-        after_call = bool(self.calls) and self.last is self.calls[-1]
+        newest = self.calls[-1] if self.calls else None
         if is_call(item):
-            self.calls = [*self.calls, item] if after_call else [item]
+            at_once = newest is not None and newest.created_at == item.created_at
+            if not at_once and self.last is newest:
+                self.shown_by_tools = None
+            self.calls = [*self.calls, item] if at_once else [item]
             if self.shown_by_tools:
                 item.content["before"] = self.shown_by_tools
         elif isinstance(item, AssistantMessageItem | GeneratedImageItem) or is_thought(item):
             self.shown_by_tools = None  # The model has made these.
-        elif after_call or self.shown_by_tools is None:
+        elif self.shown_by_tools is None or self.last is newest:
             self.shown_by_tools = item.id
 
     def blocked(self, error: Tripwire, sentence: str) -> Iterator[HiddenContextItem]:
@@ -249,13 +252,16 @@ def is_call(item: ThreadItem) -> TypeGuard[HiddenContextItem]:
             return False
 
 
-def mark_item(context: AgentContext[RequestContext], content: dict[str, str]) -> HiddenContextItem:
-    """Tells later turns what a guardrail has blocked."""
+def blocked_item(
+    error: Tripwire, sentence: str, context: AgentContext[RequestContext]
+) -> HiddenContextItem:
+    """Says in later turns that the user's message was blocked, or what stood in for the answer."""
+    message = isinstance(error, InputGuardrailTripwireTriggered)
     return HiddenContextItem(
         id=context.generate_id("sdk_hidden_context"),
         thread_id=context.thread.id,
         created_at=datetime.now(),
-        content=content,
+        content=BLOCKED_MESSAGE if message else blocked_answer(sentence),
     )
 
 

@@ -85,6 +85,7 @@ class WatchedRun:
             # Its tools run before the model is asked again.
             self._calls = {call.call_id: call for call in before.calls}
             self._raw_events.responding = False
+        self._answered_at = datetime.now()
         self._last_event = asyncio.get_running_loop().time()
         self._watching = asyncio.create_task(self._watch())
 
@@ -99,6 +100,8 @@ class WatchedRun:
                 self._last_event = loop.time()
                 match event:
                     case RawResponsesStreamEvent():
+                        if event.data.type == "response.completed":
+                            self._answered_at = datetime.now()
                         for data in self._raw_events.translated(event.data):
                             yield RawResponsesStreamEvent(data=data)
                     case RunItemStreamEvent():
@@ -243,7 +246,8 @@ class WatchedRun:
         )
 
     async def _remember(self, call: KeptCall, output: str) -> None:
-        item = call.item(self._context.thread, output)
+        # The same time for all that the model has called in one answer.
+        item = call.item(self._context.thread, output, self._answered_at)
         await self._context.stream(ThreadItemDoneEvent(item=item))
 
 
