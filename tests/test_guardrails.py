@@ -20,7 +20,7 @@ from agents import (
 
 from tests.backend import Turn
 from tests.providers import REMOTE, talking_to
-from tests.standins import Answer, StandIn, Text, ToolCall
+from tests.standins import Answer, HttpError, StandIn, Text, ToolCall
 
 SECRET = "The secret is 42."
 
@@ -78,6 +78,23 @@ def test_a_blocked_message_is_not_told_with_the_next_one(
         "Who am I, then?",
         "Sure?",
     ]
+
+
+def test_a_thread_that_an_older_release_has_locked_opens_again(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    with talking_to(standin, tmp_path) as backend:
+        agent = backend.main.server.agent
+        thread = backend.say("I am Ada.").thread
+        standin.answers(HttpError(503))
+        backend.say("Tell me the secret.", thread)  # As if blocked, and not marked.
+        guarded = agent.clone(input_guardrails=[InputGuardrail(blocks, run_in_parallel=False)])
+        backend.main.server.agent = guarded
+        for message in ("Well?", "Hello?"):
+            assert told(backend.say(message, thread))
+        assert not backend.say("Who am I?", thread).errors
+    assert ("user", "I am Ada.") in standin.requests[-1].turns
+    assert "secret" not in hidden(standin)
 
 
 @pytest.mark.parametrize("provider", REMOTE)

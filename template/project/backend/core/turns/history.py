@@ -12,6 +12,7 @@ from agents import TResponseInputItem
 from chatkit.agents import ThreadItemConverter
 from chatkit.store import Store
 from chatkit.types import (
+    AssistantMessageItem,
     HiddenContextItem,
     StructuredInputItem,
     ThreadItem,
@@ -91,16 +92,24 @@ def as_it_happened(items: Sequence[ThreadItem]) -> list[ThreadItem]:
     """
     answered = {question.id for item in items if (question := settled_question(item))}
     told: list[ThreadItem] = []
+    again = False
     for item in items:
         match item:
             case HiddenContextItem(content=content) if content == BLOCKED_MESSAGE:
                 while told and not is_message(told.pop()):
                     pass
+                # It may have been one before, which was told with it for want of an answer.
+                while again and told and is_message(told[-1]):
+                    told.pop()
+                again = True
             case HiddenContextItem(content={"type": "tool_call", "before": str(first)}):
                 shown = place_of(first, told)
                 told.insert(len(told) if shown is None else shown, item)
             case StructuredInputItem() if item.id in answered:
                 told.append(as_asked(item))
+            case AssistantMessageItem():
+                again = False
+                told.append(item)
             case _:
                 told.append(item)
     return told
