@@ -190,7 +190,10 @@ class Story:
         else:
             self.happened += [question["inputs"][0]["question"] for question in questions]
             self.happened.append(said := self.new("user"))
-            content = {"content": [{"type": "input_text", "text": said}], "attachments": []}
+            content: dict[str, Any] = {
+                "content": [{"type": "input_text", "text": said}],
+                "attachments": [],
+            }
             if self.chance(0.3):
                 self.happened.append(self.new("quoted"))
                 content["quoted_text"] = self.happened[-1]
