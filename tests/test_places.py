@@ -80,16 +80,54 @@ def agent_project(tmp_path: Path) -> Path:
 # --- Resources ---
 
 
-def test_an_mcp_server_of_the_resources_is_waited_for_named_and_used(
+def test_an_mcp_server_of_the_agent_is_named_while_it_is_away_and_used(
     agent_project: Path, standin: StandIn, tmp_path: Path
 ) -> None:
     port = free_port()
-    reword(put(agent_project, "backend/app/resources.py"), "localhost:9000", f"localhost:{port}")
+    reword(put(agent_project, "backend/app/agent.py"), "localhost:9000", f"localhost:{port}")
     standin.answers(
         Answer(ToolCall("forecast", {"city": "Kyoto"})), Answer(Text("Take an umbrella."))
     )
     with Backend(agent_project, environment("local", standin, tmp_path)) as backend:
         assert backend.http.get("/health").status_code == 200
+        cause = backend.http.get("/ready").json()["cause"]
+        assert cause.startswith("MCP server weather: ")
+        [error] = backend.say("Will it rain?").errors
+        assert "It is called weather." in error["message"]
+        # What needs none of them goes on.
+        assert backend.ask("threads.list")["data"][0]["title"] == "Will it rain?"
+        with mcp_server(tmp_path, port):
+            backend.ready(40)
+            assert backend.say("Will it rain in Kyoto?").text == "Take an umbrella."
+    assert "It rains in Kyoto." in str(standin.requests[1].body)
+
+
+OPENED = """
+from contextlib import asynccontextmanager
+
+from agents.mcp import MCPServerStreamableHttp
+
+from app.agent import agent
+
+opened = []
+
+
+@asynccontextmanager
+async def open_resources():
+    async with MCPServerStreamableHttp({"url": "http://localhost:PORT/mcp"}) as weather:
+        agent.mcp_servers = [weather]
+        opened.append(weather)
+        yield weather
+"""
+
+
+def test_an_mcp_server_that_the_resources_open_is_opened_anew_by_itself(
+    agent_project: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    port = free_port()
+    source = OPENED.replace("PORT", str(port))
+    (agent_project / "backend/app/resources.py").write_text(source, encoding="utf-8")
+    with Backend(agent_project, environment("local", standin, tmp_path)) as backend:
         deadline = time.monotonic() + 15
         while "while opening" not in (cause := backend.http.get("/ready").json()["cause"]):
             assert cause == "resources: still opening"
@@ -100,20 +138,27 @@ def test_an_mcp_server_of_the_resources_is_waited_for_named_and_used(
         assert refused.status_code == 503
         assert "/ready" in refused.json()["detail"]
         assert refused.headers["retry-after"]
-        # What needs none of them goes on.
-        assert backend.ask("threads.list")["data"] == []
         with mcp_server(tmp_path, port):
             backend.ready(40)
-            assert backend.say("Will it rain in Kyoto?").text == "Take an umbrella."
         # It goes: the chat says it, and /ready too. It comes back: all is well again.
         [error] = backend.say("And now?").errors
-        assert "A server of the agent's tools does not answer." in error["message"]
-        assert backend.http.get("/ready").status_code == 503
+        assert "A server of the agent's tools does not answer. Try again" in error["message"]
+        assert backend.http.get("/ready").json()["cause"].startswith("MCP server streamable_http: ")
         standin.answers(Answer(ToolCall("forecast", {"city": "Nara"})), Answer(Text("There, too.")))
         with mcp_server(tmp_path, port):
             backend.ready(40)
             assert backend.say("Will it rain in Nara?").text == "There, too."
-    assert "It rains in Kyoto." in str(standin.requests[1].body)
+        assert len(sys.modules["app.resources"].opened) == 1
+
+
+def test_resources_that_are_no_context_manager_end_the_start(
+    agent_project: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    resources = agent_project / "backend/app/resources.py"
+    reword(resources, "@asynccontextmanager\n", "")
+    assert failed_start(agent_project, environment("local", standin, tmp_path)) == (
+        "Cannot start: app/resources.py: open_resources needs @asynccontextmanager above it.\n"
+    )
 
 
 def test_what_was_opened_is_closed_at_the_end_by_the_task_that_opened_it(
@@ -163,8 +208,6 @@ async def open_resources():
             group.start_soon(fail)
         yield "open"
     closed.append(len(opened))
-    if len(opened) == 3:
-        raise ConnectionError
     await asyncio.sleep(60)
 """
 
@@ -184,14 +227,7 @@ def test_what_is_lost_is_opened_again_and_what_does_not_close_is_given_up(
             assert time.monotonic() < deadline
             time.sleep(0.05)
         backend.ready()
-        # Lost by its own word, it does not even close in peace; once more is enough.
-        backend.loop.call_soon_threadsafe(backend.main.server.resources.reopen)
-        while len(own.opened) < 4:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        backend.ready()
-        time.sleep(0.5)
-        assert (len(own.opened), own.closed) == (4, [3])
+        assert (len(own.opened), own.closed) == (3, [])
         began = time.monotonic()
     assert time.monotonic() - began < 5
 

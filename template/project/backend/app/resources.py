@@ -1,4 +1,4 @@
-"""What is opened once and closed at the end: clients, pools, MCP servers. A file to edit.
+"""What is opened once and closed at the end: clients, pools. A file to edit.
 
 Actions, tools, routes and the hooks of server.py find it as `resources` in the request's context.
 """

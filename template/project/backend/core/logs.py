@@ -1,8 +1,9 @@
-"""The log: one JSON object on each line of stderr, and nothing in it that a user has said."""
+"""The log: one JSON object on each line of stderr, and nothing in it that a user has said.
+
+Only what the project's own code raises is told in its own words: its author decides what they are.
+"""
 
 import logging
-import traceback
-from collections.abc import Iterator
 
 from structlog.contextvars import merge_contextvars
 from structlog.processors import (
@@ -15,6 +16,8 @@ from structlog.processors import (
 from structlog.stdlib import ProcessorFormatter, add_log_level, add_logger_name
 from structlog.typing import ExcInfo
 
+from core.own_code import told
+
 # These tell requests, responses and statements: a provider's words, and the user's.
 TALKATIVE = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "aiosqlite", "asyncpg")
 
@@ -22,7 +25,7 @@ TALKATIVE = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "aiosqlite", 
 def configure_logging(level: str) -> None:
     """Log from this level on; the libraries never below INFO.
 
-    At DEBUG an exception's own words are told as well, which may quote a message.
+    At DEBUG every exception's own words are told as well, which may quote a message.
     """
     number: int = getattr(logging, level.upper())
     handler = logging.StreamHandler()
@@ -70,15 +73,5 @@ def without_query(record: logging.LogRecord) -> bool:
 
 
 def places(exc_info: ExcInfo) -> str:
-    """The traceback without the exceptions' words: a database's, say, quote what it was given."""
-    return "\n".join(_places(exc_info[1]))
-
-
-def _places(error: BaseException) -> Iterator[str]:
-    if cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
-        yield from _places(cause)
-        yield "which led to:"
-    yield "".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__
-    # Those of an ExceptionGroup.
-    for inner in getattr(error, "exceptions", ()):
-        yield from _places(inner)
+    """The traceback, with the words of what the project's own code has raised, and no other's."""
+    return told(exc_info[1])

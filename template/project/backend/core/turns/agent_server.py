@@ -15,7 +15,6 @@ from agents import (
     RunErrorHandlers,
     Runner,
     RunState,
-    ToolErrorFormatterArgs,
     TResponseInputItem,
     set_tracing_disabled,
 )
@@ -38,6 +37,7 @@ from core.settings import ServerSettings, give_up
 from core.stores.base import BaseStore
 from core.turns.agents import (
     WrongAgent,
+    agents_of,
     answering,
     check_agents,
     give_way_back,
@@ -45,10 +45,11 @@ from core.turns.agents import (
     named,
 )
 from core.turns.approvals import WAITING
-from core.turns.failures import Tripwire, failed_run, is_mcp_error
+from core.turns.failures import Tripwire, failed_run, told_of_tool_error
 from core.turns.feature import Feature, actions_of, check_features, equip
 from core.turns.history import model_input
 from core.turns.item_converter import ItemConverter
+from core.turns.mcp import McpServers, check_servers
 from core.turns.paused_run import PausedState
 from core.turns.resuming_server import ResumingServer
 from core.turns.run_stream import stream_run
@@ -133,10 +134,14 @@ class AgentServer(ResumingServer):
         self.agent = agent
         self.model_provider = model_provider
         self.model = model_provider.default
+        self.mcp_servers = McpServers()
+        # The resources may give an agent MCP servers, so these are opened after them.
+        self.resources.inside = lambda: self.mcp_servers.open(agents_of(self.agent))
         try:  # At the start, and not at the first message.
             self.prepare(agent)
             check_agents(agent, model_provider)
             check_features(agent, features)
+            check_servers(agents_of(agent))
         except WrongAgent as error:
             give_up(f"app/agent.py: {error}")
         if type(self).answered_by == ResumingServer.answered_by:
@@ -159,7 +164,11 @@ class AgentServer(ResumingServer):
         self.model_provider.close()
 
     async def not_ready(self) -> str | None:
-        return await super().not_ready() or self.model_provider.not_ready()
+        return (
+            await super().not_ready()
+            or self.mcp_servers.not_ready()
+            or self.model_provider.not_ready()
+        )
 
     def hint(self) -> str | None:
         return self.model_provider.hint()
@@ -202,7 +211,7 @@ class AgentServer(ResumingServer):
             model_provider=WithDefault(self.model_provider, model),
             # A model may invent a tool. Told so, it finds another way.
             tool_not_found_behavior="return_error_to_model",
-            tool_error_formatter=log_tool_error,
+            tool_error_formatter=told_of_tool_error,
         )
 
     def blocked(self, error: Tripwire, context: RequestContext) -> str:
@@ -260,6 +269,7 @@ class AgentServer(ResumingServer):
         try:
             agent = await self.agent_for(thread, message, context)
             self.prepare(agent)
+            self.mcp_servers.keep(agents_of(agent))
             given = await self.model_for(thread, message, context)
             source = self.model_provider.source(given) if isinstance(given, str) else given
             return agent, source
@@ -304,19 +314,19 @@ class AgentServer(ResumingServer):
             error_handlers=RunErrorHandlers(model_refusal=refusal),
             run_config=config,
         )
-        async for event in stream_run(
-            run,
-            run_context,
-            converter=self.response_converter,
-            stop=turn.stop,
-            note_failure=self.note_failure,
-            blocked=lambda error: self.blocked(error, context),
-            silence=self.settings.model_timeout,
-            api_key=source.key_name,
-            ask=partial(self.ask_for, run_context, message_id),
-            before=before,
-        ):
-            yield event
+        async with self.mcp_servers.using(agents_of(agent)):
+            async for event in stream_run(
+                run,
+                run_context,
+                converter=self.response_converter,
+                stop=turn.stop,
+                blocked=lambda error: self.blocked(error, context),
+                silence=self.settings.model_timeout,
+                api_key=source.key_name,
+                ask=partial(self.ask_for, run_context, message_id),
+                before=before,
+            ):
+                yield event
         if self.stays_with_agent:
             remember_agent(run_context.thread, run.current_agent, self.agent)
 
@@ -333,12 +343,6 @@ class AgentServer(ResumingServer):
         both = [*(config.input_guardrails or []), *first]
         return replace(config, input_guardrails=both)
 
-    def note_failure(self, error: Exception) -> None:
-        """Called with what a run failed of, before the chat is told."""
-        if is_mcp_error(error):
-            # Its session does not come back by itself, though its server may.
-            self.resources.reopen()
-
 
 def remember_agent(thread: ThreadMetadata, agent: Agent[Any], first: Agent[Any]) -> None:
     """Note in the thread which agent goes on with it, unless that is the first one."""
@@ -352,11 +356,3 @@ def refusal(refused: RunErrorHandlerInput[Any]) -> str:
     """A refusal is an answer too: otherwise it would end the run as a failure."""
     assert isinstance(refused.error, ModelRefusalError)
     return refused.error.refusal
-
-
-def log_tool_error(failed: ToolErrorFormatterArgs[Any]) -> None:
-    """Log why a tool failed. The model is told in the SDK's own words, which name no cause."""
-    request: RequestContext = failed.run_context.context.request_context
-    if failed.error is not None:
-        line = "request %s: the tool %s failed"
-        log.error(line, request.request_id, failed.tool_name, exc_info=failed.error)

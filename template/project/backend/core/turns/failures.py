@@ -5,12 +5,14 @@ import re
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import openai
 from agents import (
     InputGuardrailTripwireTriggered,
     MaxTurnsExceeded,
     OutputGuardrailTripwireTriggered,
+    ToolErrorFormatterArgs,
     ToolInputGuardrailTripwireTriggered,
     ToolOutputGuardrailTripwireTriggered,
     UserError,
@@ -19,9 +21,12 @@ from chatkit.errors import CustomStreamError
 from mcp.shared.exceptions import MCPError
 
 from core.context import RequestContext
+from core.errors import Refused
 from core.models import complete_answers
 from core.models.complete_answers import CutShort
 from core.models.source import ModelUnavailable, asked
+from core.own_code import OWN_FAILED, chain, is_own, log_own
+from core.turns.kept_mcp_server import ServerAway
 from core.turns.missing_parts import missing
 
 log = logging.getLogger("app")
@@ -48,11 +53,8 @@ EMPTY = Failure("The model gave an empty answer. Try again.", True)
 OVERLOADED = Failure("The model provider is overloaded. Try again in a moment.", True)
 SILENT = Failure("The model has been silent for too long. Try again.", True)
 UNKNOWN = Failure("The answer failed. The server's log has the cause. Try again.", True)
-TOOLS_AWAY = Failure(
-    "A server of the agent's tools does not answer. Try again in a moment; the server's log says "
-    "more.",
-    True,
-)
+OWN = Failure(OWN_FAILED, False)
+TOOL_FAILED = Failure("A tool of the agent failed. The server's log has the cause.", True)
 UNREACHABLE = Failure(
     "The model provider cannot be reached; the server's log says where. Try again.", True
 )
@@ -122,10 +124,16 @@ def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
             return NOTHING
         case MaxTurnsExceeded():
             return Failure("The answer took too many steps and was stopped. Ask for less.", True)
-        case UserError() if not is_mcp_error(error):
-            return Failure("The agent is set up wrongly. The server's log has the cause.", False)
+        case _ if own_word := said_by_project(error):
+            return own_word
+        case _ if away := server_away(error):
+            return tools_away(away)
+        case _ if is_own(error):
+            return OWN
         case _ if is_mcp_error(error):
-            return TOOLS_AWAY
+            return TOOL_FAILED
+        case UserError():
+            return Failure("The agent is set up wrongly. The server's log has the cause.", False)
         case openai.APITimeoutError():
             return SILENT
         case openai.OpenAIError() if sentence := missing(error):
@@ -154,9 +162,12 @@ def failed_run(
     # A run may ask several models.
     source = asked(error)
     failure = explain(error, begun=begun, api_key=source.key_name if source else api_key)
-    # A tool's own error is the project's, and is logged in full; a provider's words are not.
-    own = (error.__cause__ or error) if isinstance(error, UserError) else None
-    log.warning("request %s: the run failed: %s", request.request_id, log_line(error), exc_info=own)
+    line = "request %s: the run failed: %s"
+    # A UserError is the SDK's word about what the project wrote; a provider's words are no such.
+    if is_own(error) or isinstance(error, UserError):
+        log_own(log, line, request.request_id, log_line(error), error=error)
+    else:
+        log.warning(line, request.request_id, log_line(error))
     return _as_event(failure, request)
 
 
@@ -166,6 +177,25 @@ def blocked_run(error: Tripwire, sentence: str, request: RequestContext) -> Cust
     line = "request %s: blocked by the guardrail %s"
     log.warning(line, request.request_id, guardrail.get_name())
     return _as_event(Failure(sentence, False), request)
+
+
+def told_of_tool_error(failed: ToolErrorFormatterArgs[Any]) -> str | None:
+    """Log why a tool failed, and tell the model what is meant for everyone.
+
+    Of all else it is told in the SDK's own words, which name no cause.
+    """
+    request: RequestContext = failed.run_context.context.request_context
+    match failed.error:
+        case None:
+            return None
+        case Refused(sentence=sentence):
+            return sentence
+        case ServerAway():
+            return str(failed.error)
+        case _:
+            line = "request %s: the tool %s failed"
+            log_own(log, line, request.request_id, failed.tool_name, error=failed.error)
+            return None
 
 
 def failed(failure: Failure, request: RequestContext) -> CustomStreamError:
@@ -206,17 +236,35 @@ def by_status(status: int | None, api_key: str | None) -> Failure:
             return BROKE_OFF
 
 
-def is_mcp_error(error: BaseException | None) -> bool:
-    """Whether a server of tools has failed: an MCP server that is away, or was started anew."""
-    while error is not None:
-        frames = traceback.walk_tb(error.__traceback__)
-        if isinstance(error, MCPError) or (
-            isinstance(error, UserError)
-            and any("agents.mcp" in frame.f_globals.get("__name__", "") for frame, _ in frames)
-        ):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def said_by_project(error: Exception) -> Failure | None:
+    """What a hook, a tool or the like says itself, by raising Refused or CustomStreamError."""
+    for each in chain(error):
+        match each:
+            case Refused(sentence=sentence):
+                return Failure(sentence, False)
+            case CustomStreamError(message=message, allow_retry=retry):
+                return Failure(message, retry)
+    return None
+
+
+def server_away(error: Exception) -> ServerAway | None:
+    """That an MCP server does not answer, if that is why it failed."""
+    return next((each for each in chain(error) if isinstance(each, ServerAway)), None)
+
+
+def tools_away(away: ServerAway) -> Failure:
+    """What the chat says while an MCP server is away."""
+    which = f" It is called {away.name}." if away.name else ""
+    return Failure(
+        f"A server of the agent's tools does not answer.{which} Try again in a moment; the "
+        "server's log says more.",
+        True,
+    )
+
+
+def is_mcp_error(error: Exception) -> bool:
+    """Whether an MCP server has refused a call, where the project does not tell the model so."""
+    return any(isinstance(each, MCPError) for each in chain(error))
 
 
 def is_guardrail_error(error: Exception) -> bool:

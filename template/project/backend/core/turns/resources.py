@@ -1,12 +1,14 @@
 """What app/resources.py opens: once, in the background, and closed again at the end."""
 
 import asyncio
+import inspect
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from core.errors import Refused
+from core.settings import give_up
 
 log = logging.getLogger("app")
 
@@ -39,11 +41,16 @@ class Resources:
     """
 
     def __init__(self, opener: Opener = nothing) -> None:
+        """Ends the program with a sentence for a function that opens nothing by itself."""
+        if inspect.isasyncgenfunction(opener):
+            give_up(f"app/resources.py: {opener.__name__} needs @asynccontextmanager above it.")
+        self.inside: Opener = nothing
+        """Opened after it, and closed before it: what may hang on what it has opened."""
         self._opener = opener
         self._task: asyncio.Task[None] | None = None
         # Set while `_value` is what was opened.
         self._opened = asyncio.Event()
-        # Tells the task to close what it has opened: for good, or because something in it is lost.
+        # Tells the task to close what it has opened.
         self._end = asyncio.Event()
         self._closing = False
         self._failure: str | None = None
@@ -83,13 +90,6 @@ class Resources:
                 ) from None
         return self._value
 
-    def reopen(self) -> None:
-        """Close what was opened, and open it anew, because something in it is lost."""
-        if self._opened.is_set():
-            log.warning("app/resources.py is closed and opened anew")
-            self._opened.clear()
-            self._end.set()
-
     @property
     def value(self) -> Any:
         """What was opened, or None while that is not so."""
@@ -103,17 +103,16 @@ class Resources:
 
     async def _keep_open(self) -> None:
         pause = FIRST_PAUSE
-        while not self._closing:
-            self._end.clear()
+        while True:
             stage = "while opening"
             try:
-                async with self._opener() as value:
+                async with self._opener() as value, self.inside():
                     self._value = value
                     self._failure = None
                     self._opened.set()
                     pause, stage = FIRST_PAUSE, "while open"
                     await self._end.wait()
-                continue
+                return
             except asyncio.CancelledError:
                 self._opened.clear()
                 self._failure = f"cancelled {stage}"

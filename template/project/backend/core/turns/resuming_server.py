@@ -54,10 +54,6 @@ class ResumingServer(ApprovalServer):
     ) -> AsyncIterator[ThreadStreamEvent]:
         """Run the agent, or go on with a run of it."""
 
-    @abstractmethod
-    def note_failure(self, error: Exception) -> None:
-        """Called with what a run failed of, before the chat is told."""
-
     async def ask_for(
         self,
         run_context: AgentContext[RequestContext],
@@ -98,7 +94,6 @@ class ResumingServer(ApprovalServer):
                 yield event
             return
         except Exception as error:
-            self.note_failure(error)
             failure = failed_run(error, context, begun=False, api_key=source.key_name)
             # Nothing is decided yet, and the card can be pressed again.
             failure.allow_retry = False

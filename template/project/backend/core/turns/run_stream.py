@@ -56,7 +56,6 @@ async def stream_run(
     *,
     converter: ResponseStreamConverter,
     stop: asyncio.Event,
-    note_failure: Callable[[Exception], None],
     blocked: Callable[[Tripwire], str],
     silence: float,
     api_key: str | None,
@@ -98,7 +97,6 @@ async def stream_run(
         if answered and isinstance(error, CutShort) and error.reason in CUT:
             yield NoticeEvent(level="warning", message=CUT[error.reason])
         elif error is not None:
-            note_failure(error)
             raise failed_run(error, request, begun=answered, api_key=api_key)
         elif watched.interrupted:
             async for event in ask(run, watched.unanswered):

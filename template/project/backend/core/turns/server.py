@@ -46,6 +46,7 @@ from core.protocol.questions import pending_questions, settled_item, with_answer
 from core.protocol.requests import parse, thread_id_of
 from core.protocol.updates import with_updates_stored
 from core.stores.base import BaseStore
+from core.turns.own_failures import own_failures_told
 from core.turns.resources import Resources
 from core.turns.retry import Retry, give_up_old
 from core.turns.running import Turns
@@ -308,7 +309,8 @@ class TurnServer(ChatKitServer[RequestContext]):
         self.turns.of(context).thread = thread
 
         def whole() -> AsyncIterator[ThreadStreamEvent]:
-            return with_updates_stored(with_answers(stream()), thread.id, self.store, context)
+            told = own_failures_told(stream, context)
+            return with_updates_stored(with_answers(told), thread.id, self.store, context)
 
         async for event in super()._process_events(thread, context, whole):
             yield event

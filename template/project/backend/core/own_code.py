@@ -1,0 +1,114 @@
+"""Whether the project's own code has failed, as its traceback tells, and its words for the log."""
+
+import logging
+import os
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from agents import UserError
+
+CORE = os.path.join(Path(__file__).parent, "")
+PYTHON = os.path.join(sysconfig.get_path("stdlib"), "")
+PROVIDERS = ("openai", "litellm")
+"""The packages whose errors quote a provider, and with it a key or a message."""
+CALLERS = ("agents", "chatkit")
+"""The packages that call the project's functions."""
+MODEL_CALL = "agents.run_internal.model_retry"
+"""Where the SDK asks a model: what fails within is the provider's, also of a model of one's own."""
+ABOUT_CODE = (TypeError, AttributeError, NameError, ImportError, NotImplementedError)
+"""Their words name code, and quote nobody."""
+OWN_FAILED = "The project's own code failed. The server's log has the cause."
+
+
+def is_own(error: BaseException) -> bool:
+    """Whether it is the project's own code that failed, and no provider, store or library."""
+    return not of_provider(error) and any(_by_project(each) for each in chain(error))
+
+
+def of_provider(error: BaseException) -> bool:
+    """Whether it is a provider's error, or LiteLLM's."""
+    return any(kind.__module__.partition(".")[0] in PROVIDERS for kind in type(error).__mro__)
+
+
+def log_own(log: logging.Logger, line: str, *args: object, error: BaseException) -> None:
+    """Log the line with the error's traceback and words; those of a provider stay out."""
+    if any(of_provider(each) for each in chain(error)):
+        log.error(f"{line}\n%s", *args, told(error))
+    else:
+        log.error(line, *args, exc_info=error)
+
+
+def told(error: BaseException) -> str:
+    """The traceback, with the words of what the project's own code has raised, and of no other.
+
+    Others quote what they were given, as a database's do.
+    """
+    return "\n".join(_told(error))
+
+
+def _told(error: BaseException) -> Iterator[str]:
+    if cause := cause_of(error):
+        yield from _told(cause)
+        yield "which led to:"
+    quotes_nobody = type(error) in ABOUT_CODE or _about_setup(error) or _by_project(error)
+    words = str(error) if quotes_nobody and not of_provider(error) else ""
+    kind = type(error).__qualname__ + (f": {words}" if words else "")
+    yield "".join(traceback.format_tb(error.__traceback__)) + kind
+    for inner in members_of(error):
+        yield from _told(inner)
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, what led to it, and the members of a group."""
+    yield error
+    for inner in members_of(error):
+        yield from chain(inner)
+    if cause := cause_of(error):
+        yield from chain(cause)
+
+
+def cause_of(error: BaseException) -> BaseException | None:
+    """What led to the error, as Python's own tracebacks show it."""
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def members_of(error: BaseException) -> tuple[BaseException, ...]:
+    """The errors of an ExceptionGroup."""
+    members: tuple[BaseException, ...] = getattr(error, "exceptions", ())
+    return members
+
+
+def _by_project(error: BaseException) -> bool:
+    """Whether the innermost frame that is no library's is the project's, and not core's.
+
+    Or the SDK has failed as it called what the project gave it, such as a hook that takes too few
+    arguments.
+    """
+    if type(error) in ABOUT_CODE and module_of(error).partition(".")[0] in CALLERS:
+        return True
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if any(frame.f_globals.get("__name__") == MODEL_CALL for frame in frames):
+        return False
+    for frame in reversed(frames):
+        if not is_library(file := frame.f_code.co_filename):
+            return not file.startswith(CORE)
+    return False
+
+
+def _about_setup(error: BaseException) -> bool:
+    """Whether it is the SDK's word about an agent, and not about what a model is told."""
+    return isinstance(error, UserError) and not module_of(error).startswith("agents.models")
+
+
+def module_of(error: BaseException) -> str:
+    """The module that has raised it."""
+    *_, (frame, _) = [(None, 0), *traceback.walk_tb(error.__traceback__)]
+    return str(frame.f_globals.get("__name__")) if frame else ""
+
+
+def is_library(file: str) -> bool:
+    """Whether it is Python's or an installed package's; also what Python made up without a file."""
+    installed = "site-packages" in file or "dist-packages" in file
+    return installed or file.startswith(("<", PYTHON))
