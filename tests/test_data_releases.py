@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from itertools import cycle, groupby, product
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +191,7 @@ def go_on(client: Client, story: Story, standin: StandIn) -> None:
     """Go on with what the other release has stored, in every way in which it can be."""
     standin.answers(Answer(Text("Gladly.")))
     assert said(client.say("Go on.", story.thread)).text == "Gladly."
-    assert joined(standin.requests[-1].turns) == joined([*story.told, ("user", "Go on.")])
+    assert lines(standin.requests[-1].turns) == lines([*story.told, ("user", "Go on.")])
     client.ask("threads.update", thread_id=story.thread, title="Went on")
     if story.menu:
         for action in (
@@ -224,12 +224,14 @@ def of_type(turn: Turn, type: str) -> list[str]:
     return [id for id, item in turn.items.items() if item["type"] == type]
 
 
-def joined(turns: list[Told]) -> list[Told]:
-    """Messages of the user that follow each other as one: newer releases send them so."""
-    return [
-        (who, "\n".join(text for _, text in group))
-        for who, group in groupby(turns, key=lambda turn: turn[0])
-    ]
+def lines(turns: list[Told]) -> list[Told]:
+    """Who says what, line by line, in no order.
+
+    Newer releases join messages of the user, and tell a tool's call before what the tool has shown,
+    between which a local model is told that nobody answered.
+    """
+    said = [(who, line) for who, text in turns for line in text.splitlines()]
+    return sorted(each for each in said if each != ("assistant", "(No answer.)"))
 
 
 def seen(client: Client) -> Mapping[str, Any]:
