@@ -71,9 +71,12 @@ class Client:
         assert response.status_code == 200, response.text
         return response.json()
 
-    def say(self, text: str, thread: str | None = None) -> "Turn":
-        """Send a message, in a new thread if none is named, and read the turn to its end."""
-        return Turn.of(list(self.events(*message(text, thread))))
+    def say(self, text: str, thread: str | None = None, **options: Any) -> "Turn":
+        """Send a message, in a new thread if none is named, and read the turn to its end.
+
+        `options` are its inference_options.
+        """
+        return Turn.of(list(self.events(*message(text, thread, **options))))
 
     def turn(self, type: str, **params: Any) -> "Turn":
         return Turn.of(list(self.events(type, params)))
@@ -210,8 +213,10 @@ def within(app: FastAPI, path: str) -> FastAPI:
     return parent
 
 
-def message(text: str, thread: str | None = None) -> tuple[str, dict[str, Any]]:
+def message(text: str, thread: str | None = None, **options: Any) -> tuple[str, dict[str, Any]]:
+    """A request with a message; `options` are its inference_options."""
     content = {"content": [{"type": "input_text", "text": text}], **USER_INPUT}
+    content["inference_options"] = options
     if thread is None:
         return "threads.create", {"input": content}
     return "threads.add_user_message", {"thread_id": thread, "input": content}

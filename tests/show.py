@@ -100,12 +100,19 @@ def show_server(main: ModuleType, url: Callable[[], str]) -> Any:
     """A server of this kind for the project that `main` is the main module of."""
     from core.auth.no_sign_in import NoSignIn
     from core.context import RequestContext
+    from core.protocol.inference_options import ModelOption, ToolOption
     from core.turns.server import TurnServer
 
     class ShowServer(TurnServer):
         answered_by = "a show"
         starters = ("Show a widget", "Show a thought")
-        models = ("quick", "clever")
+        models = ("quick", ModelOption(id="clever", label="The clever one", description="Slow"))
+        tools = (
+            ToolOption(
+                id="find", label="Find it", icon="search", placeholderOverride="What shall I find?"
+            ),
+            ToolOption(id="paint", label="Paint it", icon="write", persistent=True),
+        )
 
         def __init__(self) -> None:
             own = main.build_server(main.settings)
@@ -262,8 +269,8 @@ def show_server(main: ModuleType, url: Callable[[], str]) -> Any:
             context: RequestContext,
         ) -> AsyncIterator[ThreadStreamEvent]:
             self.actions.append((action.type, action.payload))
-            assert sender is not None
             if action.type == "add":
+                assert sender is not None
                 sender.widget = counter(action.payload["count"] + 1)
                 yield ThreadItemReplacedEvent(item=sender)
 

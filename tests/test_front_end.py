@@ -76,7 +76,10 @@ def token(user: str, seconds: float = 60) -> str:
 HANDLERS = """
 export const clientTools = { first: ({ number }) => ({ doubled: number * 2 }), none: () => {} };
 export const effects = { paint: ({ colour }) => (document.body.title = colour) };
-export const actions = { paint: ({ colour }, item) => (document.body.title = colour + item.id) };
+export const actions = {
+  paint: ({ colour }, item) => (document.body.title = colour + item.id),
+  pass: (payload, item, send) => send({ type: "passed", payload }),
+};
 export const searchTags = async (query) => [{ id: "ada", text: query, data: { n: "1" } }];
 export const headers = () => ({ "X-Request-ID": "of-the-handlers" });
 """
@@ -105,8 +108,24 @@ def test_the_component_is_answered_by_the_page_s_handlers(page: Page, show: Back
         { type, payload: { colour: "red" } }, { id: "of-it" })"""
     component(page).evaluate(act, "paint")
     expect(page.locator("body")).to_have_attribute("title", "redof-it")
+    component(page).evaluate(act, "pass")
+    assert show.main.server.actions == [("passed", {"colour": "red"})]
     component(page).evaluate(act, "unknown")
     expect(page.get_by_role("status")).to_have_text("page/handlers.js has no action unknown.")
+
+
+def test_the_component_offers_what_the_server_does(page: Page, show: Backend) -> None:
+    page.goto(f"{show.url}/official")
+    quick = {"id": "quick", "label": "quick"}
+    clever = {"id": "clever", "label": "The clever one", "description": "Slow"}
+    find = {"id": "find", "label": "Find it", "icon": "search"}
+    paint = {"id": "paint", "label": "Paint it", "icon": "write", "persistent": True}
+    # No other key: the component refuses options that it does not know.
+    assert component(page).evaluate("(chat) => chat.options.composer") == {
+        "attachments": {"enabled": True},
+        "models": [quick, clever],
+        "tools": [find | {"placeholderOverride": "What shall I find?"}, paint],
+    }
 
 
 def test_the_handlers_headers_go_to_the_backend_alone(page: Page, show: Backend) -> None:

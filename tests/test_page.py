@@ -516,6 +516,25 @@ def test_a_widget_s_action_may_be_the_page_s_own_or_answered_at_once(
     expect(visitor.alert).to_have_count(0)
 
 
+def test_the_page_s_handler_of_an_action_sends_others(page: Page, show: Backend) -> None:
+    page.route(
+        "**/page/handlers.js",
+        lambda route: patched(
+            route,
+            "export const actions = {",
+            """export const actions = { paint: async (payload, item, send) => {
+                await send({ type: "painted", payload });
+                await send({ type: "add", payload: { count: 6 } }, item.id);
+            },""",
+        ),
+    )
+    visitor = Visitor(page, show.url).open()
+    visitor.say("Show a widget")
+    visitor.button("Paint").click()
+    expect(visitor.log.get_by_text("Count: 7")).to_be_visible()
+    assert show.main.server.actions == [("painted", {"colour": "red"}), ("add", {"count": 6})]
+
+
 def test_client_tools_are_run_in_the_page_one_after_the_other(page: Page, show: Backend) -> None:
     page.route(
         "**/page/handlers.js",
@@ -606,7 +625,7 @@ def test_feedback_model_and_files_reach_the_server(
 
     visitor.button("Copy").click()
     assert page.evaluate("navigator.clipboard.readText()") == "The sea is deep."
-    page.get_by_label("Model").select_option("clever")
+    page.get_by_label("Model").select_option("The clever one")
     (tmp_path / "notes.txt").write_text("some notes")
     (tmp_path / "other.txt").write_text("others")
     page.locator("input[type=file]").set_input_files(
@@ -622,6 +641,32 @@ def test_feedback_model_and_files_reach_the_server(
     assert len(server.attachment_store.deleted) == 1
     expect(page.locator("#extras li")).to_have_count(0)
     expect(visitor.asked.last).to_contain_text("notes.txt")
+
+
+def test_a_tool_is_chosen_for_one_message_or_until_another_is(page: Page, show: Backend) -> None:
+    def chosen() -> Any:
+        choice = show.main.server.said[-1].inference_options.tool_choice
+        return choice and choice.id
+
+    visitor = Visitor(page, show.url).open()
+    tool = page.get_by_label("Tool", exact=True)
+    visitor.say("Nothing in particular.")
+    assert chosen() is None
+    tool.select_option("Find it")
+    expect(visitor.text).to_have_attribute("placeholder", "What shall I find?")
+    visitor.say("The sea.")
+    assert chosen() == "find"
+    expect(tool).to_have_value("")
+    expect(visitor.text).to_have_attribute("placeholder", "Write a message")
+    tool.select_option("Paint it")
+    for thing in ("The sea.", "The sky."):
+        visitor.say(thing)
+        assert chosen() == "paint"
+    # What is refused is still there to be sent otherwise.
+    page.get_by_label("Model").evaluate("(select) => (select.options[0].value = 'gone')")
+    visitor.write("The moon.")
+    expect(visitor.alert).to_contain_text("'gone' is not offered here. Choose one of quick, clever")
+    expect(visitor.text).to_have_value("The moon.")
 
 
 def test_tags_are_offered_and_sent(page: Page, show: Backend) -> None:

@@ -520,6 +520,24 @@ def test_a_converter_of_one_s_own_makes_the_annotations(standin: StandIn, tmp_pa
     assert annotation["source"]["title"] == "Ours"
 
 
+def test_the_choices_of_the_readme_are_offered_and_done(
+    agent_project: Path, standin: StandIn, tmp_path: Path
+) -> None:
+    file = "backend/app/server.py"
+    [example] = (each for each in examples(agent_project) if each.startswith(f"# {file}, with"))
+    (agent_project / file).write_text(example, encoding="utf-8")
+    standin.always(Answer(Text("Roses are red.")))
+    with Backend(agent_project, environment("local", standin, tmp_path)) as backend:
+        backend.ready()
+        offers = backend.http.get("/page/about.json").json()["offers"]
+        assert [option["id"] for option in offers["tools"]] == ["current_time", "poem"]
+        for option in offers["tools"]:
+            assert not backend.say("Hello", tool_choice={"id": option["id"]}).errors
+    forced, poem = (request.body for request in standin.requests)
+    assert forced["tool_choice"]["function"]["name"] == "current_time"
+    assert "Answer in verse." in str(poem) and "tool_choice" not in poem
+
+
 COUNTING = """
 from agents import RunContextWrapper, function_tool
 from chatkit.actions import ActionConfig

@@ -185,6 +185,18 @@ def test_an_unknown_item_is_404_and_the_wrong_kind_400(backend: Backend) -> None
     assert len(backend.items(turn.thread)) == 2
 
 
+@pytest.mark.parametrize("options", [{"model": "gpt-9"}, {"tool_choice": {"id": "search"}}])
+def test_what_nobody_offers_cannot_be_chosen(refusing: Backend, options: dict[str, Any]) -> None:
+    type, params = message("Hello", **options)
+    refused = refusing.post(type, **params)
+    assert refused.status_code == 400
+    [name] = options
+    said = f"params.input.inference_options.{name}: "
+    assert refused.json()["detail"].startswith(said)
+    assert "There is none to choose from." in refused.json()["detail"]
+    assert refusing.ask("threads.list")["data"] == []
+
+
 def test_an_unknown_attachment_is_404_and_makes_no_thread(refusing: Backend) -> None:
     unknown = text_input("Hello") | {"attachments": ["atc_x"]}
     assert refusing.post("threads.create", input=unknown).status_code == 404

@@ -28,6 +28,7 @@ from agents.exceptions import UserError
 from agents.extensions.models.litellm_model import LitellmModel
 from agents.items import TResponseStreamEvent
 from agents.models.chatcmpl_converter import Converter
+from chatkit.actions import Action
 from chatkit.agents import (
     ResponseStreamConverter,
     ThreadItemConverter,
@@ -356,6 +357,11 @@ def test_chatkit_leaves_a_task_behind_when_a_run_raises() -> None:
         return len(asyncio.all_tasks()) - 1
 
     assert asyncio.run(left_behind()) == 1
+
+
+def test_chatkit_takes_an_action_without_a_type() -> None:
+    """requests.py: parse."""
+    assert not isinstance(Action[str, Any].model_validate({}).type, str)
 
 
 def test_chatkit_builds_an_adapter_for_every_request() -> None:

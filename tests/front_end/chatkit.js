@@ -19,12 +19,18 @@ customElements.define("openai-chatkit", class extends HTMLElement {
     return events.length ? events : [JSON.parse(text)];
   }
 
+  sendCustomAction(action, itemId = null) {
+    const params = { thread_id: this.threadId, item_id: itemId, action };
+    return this.post("threads.custom_action", params);
+  }
+
   /** Sends a message, runs the client tools that are called, and gives what was answered. */
   async say(said) {
     const content = [{ type: "input_text", text: said }];
     const input = { content, attachments: [], inference_options: {} };
     let events = await this.post("threads.create", { input });
     const { id: thread_id } = events.find(({ type }) => type === "thread.created").thread;
+    this.threadId = thread_id;
     const heard = [];
     for (;;) {
       for (const { type, name, data, item } of events) {

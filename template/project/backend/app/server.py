@@ -6,7 +6,8 @@ from core.turns.agent_server import AgentServer
 class Server(AgentServer):
     """Answers with the agent of agent.py.
 
-    Override `admit`, `agent_for` or `model_for`, set `item_converter` or `response_converter`: in
-    AgentServer and TurnServer each says when it is called. What ChatKit's own ChatKitServer offers
-    to override works here too, such as `transcribe`.
+    Override `admit`, `agent_for` or `model_for`, set `item_converter` or `response_converter`, list
+    what the user may choose in `models` and `tools`: in AgentServer and TurnServer each says what
+    it is for. What ChatKit's own ChatKitServer offers to override works here too, such as
+    `transcribe`.
     """

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic
 
 from chatkit.store import Store
+from chatkit.types import ThreadMetadata
 from starlette.requests import HTTPConnection
 from typing_extensions import TypeVar
 
@@ -45,6 +46,8 @@ class RequestContext(Generic[ResourcesT]):
     """What app/resources.py has opened."""
     set_aside: frozenset[str] = field(default=frozenset(), init=False, repr=False)
     """The items that the store does not list for this request: the answer that Retry replaces."""
+    thread: ThreadMetadata = field(init=False, repr=False)
+    """The thread of an action, for its handler."""
 
     def signed(self, sentence: str) -> str:
         """The sentence as a person reads it, with the id under which the log has the cause."""

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
-from agents import Model, ModelResponse
+from agents import Model, ModelResponse, ModelSettings
 from agents.items import TResponseStreamEvent
 from openai.types.responses import (
     Response,
@@ -32,6 +32,7 @@ class ScriptedModel(Model):
         self.inputs: list[list[Any]] = []
         """The input of each call."""
         self.instructions: list[str | None] = []
+        self.settings: list[ModelSettings] = []
 
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
         raise NotImplementedError("the backend streams")
@@ -40,6 +41,7 @@ class ScriptedModel(Model):
         self, system_instructions: str | None, input: Any, *args: Any, **kwargs: Any
     ) -> AsyncIterator[TResponseStreamEvent]:
         self.instructions.append(system_instructions)
+        self.settings += args[:1]
         self.inputs.append(list(input))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):

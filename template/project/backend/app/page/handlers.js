@@ -8,7 +8,10 @@ export const clientTools = {
 /** What a ClientEffectEvent does, by its name. Each takes the event's data. */
 export const effects = {};
 
-/** Widget actions whose handler is "client", by their type. Each takes the payload and the item. */
+/**
+ * Widget actions whose handler is "client", by their type. Each takes the payload, the item, and
+ * send({ type, payload }, itemId?), which sends an action to the server.
+ */
 export const actions = {};
 
 /** What @… in a message may name: {id, text, data, group?} that fit the query. Null: nothing. */

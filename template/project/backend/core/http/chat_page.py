@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
+from core.protocol.inference_options import shown
 from core.turns.server import TurnServer
 
 # Whatever a model writes, it cannot become script, nor reach another host: not even by an image,
@@ -74,7 +75,11 @@ def add_chat_page(
     @app.get(f"{base}/page/about.json", include_in_schema=False)
     async def about() -> Response:
         """What the page cannot know: where the server is, who answers, and what it offers."""
-        offers = {"attachments": server.offers("attachments.create"), "models": server.models}
+        offers = {
+            "attachments": server.offers("attachments.create"),
+            "models": shown(server.model_options),
+            "tools": shown(server.tool_options),
+        }
         return JSONResponse(
             {
                 "name": name,

@@ -1,12 +1,16 @@
 """What a request may ask of a thread: refused here is what the SDK would fail at later."""
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 from chatkit.types import (
     ChatKitReq,
     ClientToolCallItem,
     StructuredInputItem,
+    ThreadsAddUserMessageReq,
+    ThreadsCreateReq,
+    ThreadsRetryAfterItemReq,
     ThreadsSyncCustomActionReq,
     UserMessageItem,
     WidgetItem,
@@ -15,6 +19,7 @@ from chatkit.types import (
 
 from core.context import RequestContext
 from core.errors import Refused
+from core.protocol.inference_options import ModelOption, ToolOption, chosen, tool_id
 from core.protocol.messages import text_of
 from core.protocol.requests import thread_id_of
 from core.stores.base import BaseStore
@@ -81,6 +86,27 @@ def check_audio(audio_base64: str, mime_type: str) -> None:
         raise Refused("params.audio_base64: it is not Base64.") from None
     if not audio:
         raise Refused("params.audio_base64: there is no audio.")
+
+
+async def check_choice(
+    request: ChatKitReq,
+    models: Mapping[str, ModelOption] | None,
+    tools: Mapping[str, ToolOption] | None,
+    store: BaseStore,
+    context: RequestContext,
+) -> None:
+    """Raise Refused for a message whose model or tool is not offered, new or to be retried."""
+    match request:
+        case ThreadsCreateReq() | ThreadsAddUserMessageReq():
+            options, where = request.params.input.inference_options, "params.input."
+        case ThreadsRetryAfterItemReq(params=params):
+            message = await store.load_item(params.thread_id, params.item_id, context)
+            assert isinstance(message, UserMessageItem)
+            options, where = message.inference_options, "The message's "
+        case _:
+            return
+    chosen(models, options.model, f"{where}inference_options.model")
+    chosen(tools, tool_id(options), f"{where}inference_options.tool_choice")
 
 
 async def check_status(request: ChatKitReq, store: BaseStore, context: RequestContext) -> None:

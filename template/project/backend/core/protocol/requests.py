@@ -2,7 +2,7 @@
 
 import json
 
-from chatkit.types import ChatKitReq
+from chatkit.types import ChatKitReq, ThreadsCustomActionReq, ThreadsSyncCustomActionReq
 from pydantic import TypeAdapter, ValidationError
 
 from core.errors import Refused
@@ -32,17 +32,30 @@ def parse(body: str | bytes | bytearray) -> ChatKitReq:
     except (ValueError, RecursionError) as error:
         raise Refused(f"The body is not JSON: {error}.") from None
     try:
-        return REQUEST.validate_json(body)
+        request = REQUEST.validate_json(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        raise as_sentence(error) from None
+    if isinstance(request, ThreadsCustomActionReq | ThreadsSyncCustomActionReq):
+        # ChatKit takes an action without a type, and gives it a TypeVar for one:
+        # https://github.com/openai/chatkit-python/blob/main/chatkit/actions.py
+        if not isinstance(request.params.action.type, str):
+            raise Refused("params.action.type: Field required.")
+        # An empty id names no widget, as for ChatKit's own server.
+        request.params.item_id = request.params.item_id or None
+    return request
+
+
+def as_sentence(error: ValidationError) -> Refused:
+    """The first thing that is wrong with a request."""
+    first = error.errors(include_url=False, include_input=False)[0]
     reason = first["msg"]
     if first["type"].startswith("union_tag"):
         if not first["loc"]:
-            raise Refused("The request's type is not an operation of the ChatKit protocol.")
+            return Refused("The request's type is not an operation of the ChatKit protocol.")
         reason = "this type is not known"  # pydantic would quote it, however long it is.
     # The client's own names may stand in the path.
     path = json.dumps(".".join(map(str, first["loc"][1:])))[1:-1][:100]
-    raise Refused(f"{path or 'The body'}: {reason}.")
+    return Refused(f"{path or 'The body'}: {reason}.")
 
 
 def thread_id_of(request: ChatKitReq) -> str | None:

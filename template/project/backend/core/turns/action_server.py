@@ -1,4 +1,4 @@
-"""A server whose widgets do something: an action is checked, and its handler called."""
+"""A server that takes actions, of widgets and of the page: each is checked, its handler called."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ from core.errors import Refused
 from core.stores.base import BaseStore
 from core.turns.running import Turns
 from core.turns.server import TurnServer
-from core.turns.widget_actions import Actions, StreamingAction, SyncAction, check_action
+from core.turns.widget_actions import Actions, StreamingAction, SyncAction, check_action, payload_of
 
 log = logging.getLogger("app")
 
@@ -45,10 +45,9 @@ class ActionServer(TurnServer):
             request, ThreadsCustomActionReq | ThreadsSyncCustomActionReq
         ) and self._takes_actions(request.type):
             params = request.params
-            if params.item_id is None:
-                raise Refused("params.item_id: an action comes from a widget.")
-            sender = await self.store.load_item(params.thread_id, params.item_id, context)
-            assert isinstance(sender, WidgetItem)
+            sender: Any = None
+            if params.item_id is not None:
+                sender = await self.store.load_item(params.thread_id, params.item_id, context)
             streams = isinstance(request, ThreadsCustomActionReq)
             kind = StreamingAction if streams else SyncAction
             check_action(self.actions, kind, params.action, sender)
@@ -71,10 +70,10 @@ class ActionServer(TurnServer):
         context: RequestContext,
     ) -> AsyncIterator[ThreadStreamEvent]:
         known = self.actions[action.type]
-        assert isinstance(known, StreamingAction) and sender is not None
-        payload = known.payload.model_validate(action.payload or {})
+        assert isinstance(known, StreamingAction)
+        context.thread = thread
         try:
-            async for event in known.handler(payload, sender, context):
+            async for event in known.handler(payload_of(known, action), sender, context):
                 yield event
         except Refused as error:
             raise CustomStreamError(context.signed(error.sentence)) from None
@@ -91,8 +90,9 @@ class ActionServer(TurnServer):
         context: RequestContext,
     ) -> SyncCustomActionResponse:
         known = self.actions[action.type]
-        assert isinstance(known, SyncAction) and sender is not None
-        payload = known.payload.model_validate(action.payload or {})
-        item = await known.handler(payload, sender, context)
-        await self.store.save_item(thread.id, item, context)
+        assert isinstance(known, SyncAction)
+        context.thread = thread
+        item = await known.handler(payload_of(known, action), sender, context)
+        if item is not None:
+            await self.store.save_item(thread.id, item, context)
         return SyncCustomActionResponse(updated_item=item)

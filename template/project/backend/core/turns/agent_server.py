@@ -45,6 +45,7 @@ from core.turns.agents import (
     named,
 )
 from core.turns.approvals import WAITING
+from core.turns.choices import Choices, agents_chosen, check_options, having
 from core.turns.failures import Tripwire, failed_run, told_of_tool_error
 from core.turns.feature import Feature, actions_of, check_features, equip
 from core.turns.history import model_input
@@ -99,7 +100,7 @@ class AgentServer(ResumingServer):
 
     A project decides the rest in app/server.py, by overriding `agent_for`, `model_for`, `admit`,
     `run_config`, the two converters, or what ChatKitServer itself leaves open, such as
-    `transcribe`. Its own `starters` and `answered_by` stand, too.
+    `transcribe`. Its own `starters`, `models`, `tools` and `answered_by` stand, too.
     """
 
     patience = STOP_SECONDS
@@ -136,12 +137,15 @@ class AgentServer(ResumingServer):
         self.model = model_provider.default
         self.mcp_servers = McpServers()
         # The resources may give an agent MCP servers, so these are opened after them.
-        self.resources.inside = lambda: self.mcp_servers.open(agents_of(self.agent))
+        self.resources.inside = lambda: self.mcp_servers.open(
+            [each for one in (self.agent, *agents_chosen(self.tools)) for each in agents_of(one)]
+        )
         try:  # At the start, and not at the first message.
-            self.prepare(agent)
-            check_agents(agent, model_provider)
-            check_features(agent, features)
-            check_servers(agents_of(agent))
+            for each in (agents := [agent, *agents_chosen(self.tools)]):
+                self.prepare(each)
+                check_agents(each, model_provider)
+                check_servers(agents_of(each))
+            check_features(agents, features)
         except WrongAgent as error:
             give_up(f"app/agent.py: {error}")
         if type(self).answered_by == ResumingServer.answered_by:
@@ -150,6 +154,8 @@ class AgentServer(ResumingServer):
         given = [*(each for feature in features for each in feature.starters), *starters]
         self.starters = type(self).starters or given
         self.titles = titles
+        check_options(self, agent, model_provider, AgentServer)
+        self.choices = Choices(self)
 
     async def start(self) -> None:
         await super().start()
@@ -183,11 +189,15 @@ class AgentServer(ResumingServer):
     ) -> Agent[Any]:
         """Called at the beginning of each turn: the agent that answers.
 
-        Here it is app/agent.py's, or the one that this has handed the thread over to. `message` is
-        what the user wrote, with its `inference_options`; None after an action, and when a
-        client's tool or a question has been answered. May raise Refused.
+        Here it is the agent of the tool that the user has chosen, app/agent.py's, or the one that
+        this has handed the thread over to. `message` is what the user wrote, with its
+        `inference_options`; None after an action, and when a client's tool or a question has been
+        answered. May raise Refused. Whoever overrides this may take what `models` and `tools` do
+        not list.
         """
-        return named(self.agent, thread.metadata.get(ANSWERED_LAST))
+        tool = (await self.choices.of(thread, message, context)).tool
+        last = named(self.agent, thread.metadata.get(ANSWERED_LAST))
+        return last if tool is None else tool.agent or having(tool, last, self.agent)
 
     async def model_for(
         self,
@@ -195,11 +205,13 @@ class AgentServer(ResumingServer):
         message: UserMessageItem | None,
         context: RequestContext,
     ) -> ModelSource | str:
-        """Called at the beginning of each turn: the model for agents that name none, here MODEL.
+        """Called at the beginning of each turn: the model for agents that name none.
 
-        A name is as an agent may have it. `message` is as for `agent_for`. May raise Refused.
+        Here it is the one that the user has chosen, or MODEL. A name is as an agent may have it.
+        `message` is as for `agent_for`. May raise Refused.
         """
-        return self.model
+        option = (await self.choices.of(thread, message, context)).model
+        return option.name if option else self.model
 
     def run_config(self, model: Model, source: ModelSource) -> RunConfig:
         """Called for each run: how the Agents SDK runs the agent.
@@ -272,6 +284,9 @@ class AgentServer(ResumingServer):
             self.mcp_servers.keep(agents_of(agent))
             given = await self.model_for(thread, message, context)
             source = self.model_provider.source(given) if isinstance(given, str) else given
+            agent = await self.choices.done_by(
+                agent, source, thread, message, context, first=self.agent
+            )
             return agent, source
         except UnknownModel as error:
             raise failed_run(error, context, begun=False, api_key=None) from None
@@ -336,20 +351,24 @@ class AgentServer(ResumingServer):
         The Agents SDK has them before the agent that a run begins with, and a run may begin with
         one that the thread was handed over to.
         """
-        if agent is self.agent or not any(agent is each for each in answering(self.agent)):
+        first, *others = [each.name for each in answering(self.agent)]
+        if agent.name == first or agent.name not in others:
             return config
         theirs = [*agent.input_guardrails, *(config.input_guardrails or [])]
-        first = [each for each in self.agent.input_guardrails if each not in theirs]
-        both = [*(config.input_guardrails or []), *first]
+        missing = [each for each in self.agent.input_guardrails if each not in theirs]
+        both = [*(config.input_guardrails or []), *missing]
         return replace(config, input_guardrails=both)
 
 
 def remember_agent(thread: ThreadMetadata, agent: Agent[Any], first: Agent[Any]) -> None:
-    """Note in the thread which agent goes on with it, unless that is the first one."""
-    if agent.name != first.name:
-        thread.metadata[ANSWERED_LAST] = agent.name
-    else:
+    """Note in the thread which agent goes on with it, unless that is the first one.
+
+    One that was chosen for a message, and to which no other hands over, does not.
+    """
+    if agent.name == first.name:
         thread.metadata.pop(ANSWERED_LAST, None)
+    elif named(first, agent.name) is not first:
+        thread.metadata[ANSWERED_LAST] = agent.name
 
 
 def refusal(refused: RunErrorHandlerInput[Any]) -> str:

@@ -72,9 +72,9 @@ def _give(agent: Agent[Any], feature: Feature) -> None:
         agent.tool_use_behavior = StopAtTools(stop_at_tool_names=[*stop_at, *new])
 
 
-def check_features(agent: Agent[Any], features: Sequence[Feature]) -> None:
+def check_features(agents: Sequence[Agent[Any]], features: Sequence[Feature]) -> None:
     """Raise WrongAgent for a feature that is for an agent which does not answer."""
-    known = [each.name for each in answering(agent)]
+    known = [each.name for agent in agents for each in answering(agent)]
     for feature in features:
         for name in feature.agents or ():
             if name not in known:

@@ -11,6 +11,7 @@ from chatkit.types import (
     ClientToolCallItem,
     HiddenContextItem,
     StructuredInputItem,
+    UserMessageItem,
     UserMessageTagContent,
     WidgetItem,
 )
@@ -33,6 +34,16 @@ class ItemConverter(ThreadItemConverter):
 
     A project overrides what it wants in a subclass, and names that in app/server.py.
     """
+
+    async def user_message_to_input(
+        self, item: UserMessageItem, is_last_message: bool = True
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        given = await super().user_message_to_input(item, is_last_message)
+        if not isinstance(given, list) or not (tool := item.inference_options.tool_choice):
+            return given
+        # Not every model can be made to call it, such as one of Claude's that always thinks.
+        text = f"[The user has chosen the tool {tool.id} for this.]"
+        return [*given, {"role": "user", "content": [text_part(text)]}]
 
     async def assistant_message_to_input(
         self, item: AssistantMessageItem

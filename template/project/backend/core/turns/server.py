@@ -1,6 +1,6 @@
 """The ChatKitServer: a request is parsed, checked, begun, answered and sent, in this order."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from datetime import datetime
 from typing import Any, Protocol
@@ -40,8 +40,9 @@ from core.auth.sign_in import SignIn
 from core.context import RequestContext
 from core.errors import Refused
 from core.moved_names import check_overrides
-from core.protocol.checks import check_request, pending_call
+from core.protocol.checks import check_choice, check_request, pending_call
 from core.protocol.events import HIDDEN, as_json, send_events
+from core.protocol.inference_options import ModelOption, ToolOption, by_id, named
 from core.protocol.questions import pending_questions, settled_item, with_answers
 from core.protocol.requests import parse, thread_id_of
 from core.protocol.updates import with_updates_stored
@@ -83,10 +84,12 @@ class TurnServer(ChatKitServer[RequestContext]):
     """
 
     store: BaseStore
-    # Who answers, first messages that show how, and what inference_options.model may be.
+    # Who answers, first messages that show how, and what the user may choose beside a message: its
+    # inference_options may name nothing else.
     answered_by = "no model"
     starters: Sequence[str] = ()
-    models: Sequence[str] = ()
+    models: Sequence[ModelOption | str] = ()
+    tools: Sequence[ToolOption] = ()
     # Seconds that `respond` takes to end by itself when its turn is stopped. Without them it is
     # cancelled, and what it said is kept.
     patience = 0.0
@@ -103,6 +106,10 @@ class TurnServer(ChatKitServer[RequestContext]):
     ) -> None:
         super().__init__(store, attachment_store)
         check_overrides(type(self))
+        # By their ids; None: a subclass takes whatever is chosen.
+        models = [named(model) for model in self.models]
+        self.model_options: Mapping[str, ModelOption] | None = by_id(models, "models")
+        self.tool_options: Mapping[str, ToolOption] | None = by_id(self.tools, "tools")
         self.turns = turns
         turns.patience = self.patience
         self.sign_in = sign_in
@@ -171,6 +178,7 @@ class TurnServer(ChatKitServer[RequestContext]):
         is true here stays true.
         """
         await check_request(request, self.store, context)
+        await check_choice(request, self.model_options, self.tool_options, self.store, context)
 
     async def admit(self, request: StreamingReq, context: RequestContext) -> None:
         """Called before a turn begins, within the limits, and before anything is stored.

@@ -1,8 +1,7 @@
-"""The actions of widgets: each with a handler, and with a model of its payload."""
+"""The actions that a server takes: each with a handler, and with a model of its payload."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar, overload
 
 from chatkit.actions import Action
 from chatkit.types import ThreadStreamEvent, WidgetItem
@@ -12,31 +11,83 @@ from core.context import RequestContext
 from core.errors import Refused
 
 PayloadT = TypeVar("PayloadT", bound=BaseModel)
+Sender = Literal["widget", "any"]
+"""Who may send an action: a widget that offers it, or the page's own code as well.
+
+Such code calls ChatKit's `sendCustomAction`, which names the widget that the action is about, or
+none. No server can tell it from a click, so that there is nothing that only code may send.
+"""
 
 GONE = "This is no longer offered here; it may have been done already. Reload the conversation."
 
 
-@dataclass(frozen=True)
 class StreamingAction(Generic[PayloadT]):
     """An action that is answered by a stream of events.
 
     The handler gets the payload, the widget that the action came from, and the request's context:
-    who asks, the store, and what app/resources.py has opened. It may raise Refused.
+    who asks, the thread, the store, and what app/resources.py has opened. It may raise Refused.
+    With sender="any" the widget need not offer the action, and is None where none was named.
     """
 
-    payload: type[PayloadT]
-    handler: Callable[[PayloadT, WidgetItem, RequestContext], AsyncIterator[ThreadStreamEvent]]
+    @overload
+    def __init__(
+        self,
+        payload: type[PayloadT],
+        handler: Callable[[PayloadT, WidgetItem, RequestContext], AsyncIterator[ThreadStreamEvent]],
+        sender: Literal["widget"] = "widget",
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        payload: type[PayloadT],
+        handler: Callable[
+            [PayloadT, WidgetItem | None, RequestContext], AsyncIterator[ThreadStreamEvent]
+        ],
+        sender: Literal["any"],
+    ) -> None: ...
+
+    def __init__(
+        self,
+        payload: type[PayloadT],
+        handler: Callable[[PayloadT, Any, RequestContext], AsyncIterator[ThreadStreamEvent]],
+        sender: Sender = "widget",
+    ) -> None:
+        self.payload, self.handler, self.sender = payload, handler, sender
 
 
-@dataclass(frozen=True)
 class SyncAction(Generic[PayloadT]):
     """An action that is answered at once, by its widget as it then stands, which is stored.
 
-    In the widget it has "streaming": false. The handler is like that of a StreamingAction.
+    In the widget it has "streaming": false. The handler is like that of a StreamingAction; with
+    sender="any" it may give None, where no widget has changed.
     """
 
-    payload: type[PayloadT]
-    handler: Callable[[PayloadT, WidgetItem, RequestContext], Awaitable[WidgetItem]]
+    @overload
+    def __init__(
+        self,
+        payload: type[PayloadT],
+        handler: Callable[[PayloadT, WidgetItem, RequestContext], Awaitable[WidgetItem]],
+        sender: Literal["widget"] = "widget",
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        payload: type[PayloadT],
+        handler: Callable[
+            [PayloadT, WidgetItem | None, RequestContext], Awaitable[WidgetItem | None]
+        ],
+        sender: Literal["any"],
+    ) -> None: ...
+
+    def __init__(
+        self,
+        payload: type[PayloadT],
+        handler: Callable[[PayloadT, Any, RequestContext], Awaitable[WidgetItem | None]],
+        sender: Sender = "widget",
+    ) -> None:
+        self.payload, self.handler, self.sender = payload, handler, sender
 
 
 Actions = Mapping[str, StreamingAction[Any] | SyncAction[Any]]
@@ -44,24 +95,34 @@ Actions = Mapping[str, StreamingAction[Any] | SyncAction[Any]]
 
 
 def check_action(
-    actions: Actions, kind: type[Any], action: Action[str, Any], sender: WidgetItem
+    actions: Actions, kind: type[Any], action: Action[str, Any], sender: WidgetItem | None
 ) -> None:
-    """Raise Refused unless `actions` has one of this kind for it, and the widget offers it."""
+    """Raise Refused unless `actions` has one of this kind for it, and its sender may send it."""
     known = actions.get(action.type)
     if known is None:
         raise Refused(f"Unknown action {action.type[:100]!r}.")
     if not isinstance(known, kind):
         raise Refused(f"params.action.type: {action.type} is not a {kind.__name__}.")
-    # The stored widget is what counts: once it has changed, a second click finds nothing to do.
-    offered = actions_in(sender.widget.model_dump(mode="json"))
-    if not any(matches(offer, action) for offer in offered):
-        raise Refused(GONE, 409)
+    if known.sender == "widget":
+        if sender is None:
+            raise Refused(f"params.item_id: the action {action.type} comes from a widget.")
+        # The stored widget is what counts: once it has changed, a second click finds nothing to do.
+        offered = actions_in(sender.widget.model_dump(mode="json"))
+        if not any(matches(offer, action) for offer in offered):
+            raise Refused(GONE, 409)
     try:
-        known.payload.model_validate(action.payload or {})
+        payload_of(known, action)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Refused(f"{where or 'payload'}: {first['msg']}.") from None
+
+
+def payload_of(
+    known: StreamingAction[PayloadT] | SyncAction[PayloadT], action: Action[str, Any]
+) -> PayloadT:
+    """What the handler is given. Raises ValidationError; an action may come without a payload."""
+    return known.payload.model_validate({} if action.payload is None else action.payload)
 
 
 def actions_in(component: Any) -> Iterator[dict[str, Any]]:

@@ -33,15 +33,13 @@ class NotingModel(ScriptedModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.settings: list[ModelSettings] = []
         self.tools: list[list[str]] = []
 
     def stream_response(
         self, system_instructions: str | None, input: Any, *args: Any, **kwargs: Any
     ) -> Any:
         if len(args) > 1:
-            model_settings, tools, _, handoffs, *_ = args
-            self.settings.append(model_settings)
+            _, tools, _, handoffs, *_ = args
             self.tools.append([each.name for each in tools] + [each.tool_name for each in handoffs])
         return super().stream_response(system_instructions, input, *args, **kwargs)
 

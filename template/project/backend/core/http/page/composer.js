@@ -1,4 +1,4 @@
-// Where a message is written: text, tags, attachments, the model that shall answer.
+// Where a message is written: text, tags, attachments, the model and the tool that shall answer.
 
 import { here } from "./conversation.js";
 import { button, el, find, onSubmit } from "./dom.js";
@@ -7,16 +7,20 @@ import { ask } from "./protocol.js";
 import { about } from "./shared.js";
 import { authorization } from "./signin.js";
 
-const { models, attachments } = about.offers;
+const { models, tools, attachments } = about.offers;
 const send = find("send");
 const text = find("text");
-const model = el("select", { "aria-label": "Model" }, models.map((name) => el("option", name)));
+const model = el("select", { "aria-label": "Model" }, models.map(optionOf));
+const tool = el("select", { "aria-label": "Tool", onchange: invite },
+  el("option", { value: "" }, "No tool"), tools.map(optionOf));
 const picker = el("input", { type: "file", multiple: true, hidden: true });
 let turn;
 let files = [];
 let tags = [];
+let closed;
 
 if (models.length) find("options").append(model);
+if (tools.length) find("options").append(tool);
 if (attachments) find("options").append(picker, button("Attach", () => picker.click()));
 find("composer").onsubmit = onSubmit(() => (turn ? turn.abort() : submit()));
 // The second click of two shall not stop what the first has sent.
@@ -32,12 +36,22 @@ picker.onchange = async () => {
   picker.value = "";
 };
 
-/** `running`: the turn to stop, if there is one; `closed`: why nothing can be written. */
-export function showComposer(running, closed) {
-  turn = running;
+/** `running`: the turn to stop, if there is one; `why`: why nothing can be written. */
+export function showComposer(running, why) {
+  [turn, closed] = [running, why];
   send.textContent = turn ? "Stop" : "Send";
   send.disabled = text.disabled = Boolean(closed);
-  text.placeholder = closed || "Write a message";
+  invite();
+}
+
+const toolChosen = () => tools.find(({ id }) => id === tool.value);
+
+function invite() {
+  text.placeholder = closed || toolChosen()?.placeholderOverride || "Write a message";
+}
+
+function optionOf({ id, label, description, disabled, default: selected }) {
+  return el("option", { value: id, title: description, disabled, selected }, label);
 }
 
 export function submit(said = text.value) {
@@ -45,13 +59,18 @@ export function submit(said = text.value) {
   const input = {
     content: contentOf(said.trim()),
     attachments: files.map(({ id }) => id),
-    inference_options: { model: model.value || undefined },
+    inference_options: {
+      model: model.value || undefined,
+      tool_choice: tool.value ? { id: tool.value } : undefined,
+    },
   };
   const type = here.open.thread ? "threads.add_user_message" : "threads.create";
   here.open.run(type, { input }, () => {
     text.value = "";
     tags = [];
     drawFiles([]);
+    if (!toolChosen()?.persistent) tool.value = "";
+    invite();
   });
 }
 

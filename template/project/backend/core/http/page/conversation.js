@@ -48,14 +48,20 @@ export class Conversation {
   async act(itemId, { type, payload, handler, streaming }) {
     if (handler === "client") {
       const { item } = this.views.get(itemId);
-      return this.trying(() => runAction({ type, payload }, item));
+      const send = (...given) => this.sendAction(...given);
+      return this.trying(() => runAction({ type, payload }, item, send));
     }
+    if (streaming !== false) return this.sendAction({ type, payload }, itemId);
     const params = { item_id: itemId, action: { type, payload } };
-    if (streaming !== false) return this.run("threads.custom_action", params);
     await this.trying(async () => {
       const { updated_item } = await this.ask("threads.sync_custom_action", params);
       if (updated_item) this.put(updated_item);
     });
+  }
+
+  /** The turn of an action: of a widget, or of the page itself. */
+  sendAction(action, itemId = null) {
+    return this.run("threads.custom_action", { item_id: itemId, action });
   }
 
   async runClientTool(item) {

@@ -8,7 +8,7 @@ import { asksForToken, authorization, signIn } from "./signin.js";
 // For other domains, OpenAI's platform gives out keys: see its domain allow-list.
 const domainKey = "domain_pk_localhost_dev";
 const { searchTags, openTag, previewTag, componentOptions = (options) => options } = handlers;
-const { models, attachments } = about.offers;
+const { models, tools, attachments } = about.offers;
 const tell = (sentence) => (find("state").textContent = sentence);
 
 /** fetch() with the token of this tab, which is asked for when the backend wants one. */
@@ -37,11 +37,14 @@ const entityOf = ({ text, ...tag }) =>
   ({ ...tag, title: text, interactive: Boolean(openTag || previewTag) });
 const tagOf = ({ title, ...entity }) => ({ ...entity, text: title });
 
+const sendAction = (action, itemId) => chat.sendCustomAction(action, itemId);
+
 const options = {
   api: { url, domainKey, fetch: fetchSignedIn },
   onClientTool: async ({ name, params }) => (await runClientTool(name, params)) ?? {},
   widgets: {
-    onAction: (action, item) => runAction(action, item).catch(({ message }) => tell(message)),
+    onAction: (action, item) =>
+      runAction(action, item, sendAction).catch(({ message }) => tell(message)),
   },
   startScreen: { prompts: about.starters.map((prompt) => ({ label: prompt, prompt })) },
   threadItemActions: { feedback: true, retry: true },
@@ -51,9 +54,8 @@ if (attachments) {
   options.api.uploadStrategy = { type: "two_phase" };
   options.composer.attachments = { enabled: true };
 }
-if (models.length) {
-  options.composer.models = models.map((id, index) => ({ id, label: id, default: index === 0 }));
-}
+if (models.length) options.composer.models = models;
+if (tools.length) options.composer.tools = tools;
 if (searchTags) {
   options.entities = {
     onTagSearch: async (query) => (await searchTags(query)).map(entityOf),

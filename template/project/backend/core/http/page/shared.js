@@ -18,8 +18,9 @@ export async function runClientTool(name, input) {
   }
 }
 
-export async function runAction({ type, payload }, item) {
-  await handlerOf(actions, "action", type)(payload, item);
+/** `send(action, itemId)` sends one to the server, from a widget or, without an id, from none. */
+export async function runAction({ type, payload }, item, send) {
+  await handlerOf(actions, "action", type)(payload, item, send);
 }
 
 export function runEffect({ name, data }) {
