@@ -7,6 +7,7 @@ from datetime import datetime
 import httpx
 import pytest
 from chat_client import Chat, thread_of
+from chatkit.errors import ErrorCode, StreamError
 from chatkit.types import (
     AssistantMessageContent,
     AssistantMessageItem,
@@ -39,7 +40,7 @@ class EchoServer(TurnServer):
     ) -> AsyncIterator[ThreadStreamEvent]:
         assert input_user_message is not None
         if text_of(input_user_message) == "fail":
-            raise RuntimeError("a defect")
+            raise StreamError(ErrorCode.STREAM_ERROR)
         thread.title = title_of(input_user_message)
         secret = HiddenContextItem(
             id=self.store.generate_item_id("message", thread, context),
