@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -36,13 +35,15 @@ from core.protocol.messages import title_of
 from core.settings import ServerSettings, give_up
 from core.stores.base import BaseStore
 from core.turns.agents import (
+    ANSWERED_LAST,
     WrongAgent,
     agents_of,
-    answering,
     check_agents,
     give_way_back,
+    guarded,
     models_of,
     named,
+    remember_agent,
 )
 from core.turns.approvals import WAITING
 from core.turns.choices import Choices, agents_chosen, check_options, having
@@ -59,9 +60,6 @@ from core.turns.runs_beside import add_models, models_for_runs, remove_models
 from core.turns.watched_run import Unanswered
 
 log = logging.getLogger("app")
-
-ANSWERED_LAST = "agent"
-"""Where a thread's metadata has the name of the agent that goes on with it."""
 
 # Otherwise every conversation goes to OpenAI's trace store as soon as OPENAI_API_KEY is set.
 set_tracing_disabled(True)
@@ -319,7 +317,7 @@ class AgentServer(ResumingServer):
             raise failed_run(error, context, begun=False, api_key=source.key_name) from None
         if turn.stop.is_set():
             return
-        config = self._guarded(agent, self.run_config(source.model, source))
+        config = guarded(agent, self.agent, self.run_config(source.model, source))
         models_for_runs(config.model_provider)
         run = Runner.run_streamed(
             agent,
@@ -344,31 +342,6 @@ class AgentServer(ResumingServer):
                 yield event
         if self.stays_with_agent:
             remember_agent(run_context.thread, run.current_agent, self.agent)
-
-    def _guarded(self, agent: Agent[Any], config: RunConfig) -> RunConfig:
-        """The configuration, in which the guardrails of the first agent are for every message.
-
-        The Agents SDK has them before the agent that a run begins with, and a run may begin with
-        one that the thread was handed over to.
-        """
-        first, *others = [each.name for each in answering(self.agent)]
-        if agent.name == first or agent.name not in others:
-            return config
-        theirs = [*agent.input_guardrails, *(config.input_guardrails or [])]
-        missing = [each for each in self.agent.input_guardrails if each not in theirs]
-        both = [*(config.input_guardrails or []), *missing]
-        return replace(config, input_guardrails=both)
-
-
-def remember_agent(thread: ThreadMetadata, agent: Agent[Any], first: Agent[Any]) -> None:
-    """Note in the thread which agent goes on with it, unless that is the first one.
-
-    One that was chosen for a message, and to which no other hands over, does not.
-    """
-    if agent.name == first.name:
-        thread.metadata.pop(ANSWERED_LAST, None)
-    elif named(first, agent.name) is not first:
-        thread.metadata[ANSWERED_LAST] = agent.name
 
 
 def refusal(refused: RunErrorHandlerInput[Any]) -> str:

@@ -1,12 +1,17 @@
 """The agents of a project, as they hang together: by hand-offs, and as each other's tools."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
-from agents import Agent, FunctionTool, Handoff
+from agents import Agent, FunctionTool, Handoff, RunConfig
+from chatkit.types import ThreadMetadata
 
 from core.models.provider import Models
 from core.models.source import UnknownModel
+
+ANSWERED_LAST = "agent"
+"""Where a thread's metadata has the name of the agent that goes on with it."""
 
 
 class WrongAgent(Exception):
@@ -37,6 +42,32 @@ def give_way_back(agent: Agent[Any]) -> None:
     for each in answering(agent):
         if all(other.name != agent.name for other in answering(each)):
             each.handoffs = [*each.handoffs, agent]
+
+
+def remember_agent(thread: ThreadMetadata, agent: Agent[Any], first: Agent[Any]) -> None:
+    """Note in the thread which agent goes on with it, unless that is the first one.
+
+    One that was chosen for a message, and to which no other hands over, does not.
+    """
+    if agent.name == first.name:
+        thread.metadata.pop(ANSWERED_LAST, None)
+    elif named(first, agent.name) is not first:
+        thread.metadata[ANSWERED_LAST] = agent.name
+
+
+def guarded(agent: Agent[Any], first: Agent[Any], config: RunConfig) -> RunConfig:
+    """The configuration, in which the guardrails of the first agent are for every message.
+
+    The Agents SDK has them before the agent that a run begins with, and a run may begin with one
+    that the thread was handed over to.
+    """
+    others = [each.name for each in answering(first)][1:]
+    if agent.name == first.name or agent.name not in others:
+        return config
+    theirs = [*agent.input_guardrails, *(config.input_guardrails or [])]
+    missing = [each for each in first.input_guardrails if each not in theirs]
+    both = [*(config.input_guardrails or []), *missing]
+    return replace(config, input_guardrails=both)
 
 
 def check_agents(agent: Agent[Any], models: Models) -> None:
