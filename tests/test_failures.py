@@ -526,7 +526,7 @@ def test_what_a_tool_shows_stands_behind_the_words_before_it_after_a_reload_too(
         return [event async for event in in_order(merged())]
 
     with talking_to(standin, tmp_path):
-        in_order = importlib.import_module("core.turns.watched_run").in_order
+        in_order = importlib.import_module("core.turns.run_events").in_order
     assert asyncio.run(ordered()) == [*told, rest[0], *tool, *rest[1:]]
 
 

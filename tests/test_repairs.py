@@ -459,7 +459,7 @@ def test_chatkit_s_retry_deletes_the_answer_before_there_is_another_one() -> Non
 
 
 def test_chatkit_ends_a_workflow_once_more() -> None:
-    """watched_run.py: chatkit_events, and WatchedRun.stream_events."""
+    """run_events.py: chatkit_events; watched_run.py: WatchedRun.stream_events."""
     source = inspect.getsource(stream_agent_response)
     assert "ctx.workflow_item = event.item" in source
     assert "item.workflow.expanded = False" in source

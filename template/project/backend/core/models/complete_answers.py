@@ -4,15 +4,19 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
+from agents import FunctionTool
 from agents.exceptions import _mark_error_to_drain_stream_events
 
 from core.models.ended_streams import EndedStream, ItemStream
-from core.models.sendable_input import sendable, with_calls
+from core.models.sendable_input import sendable, with_calls, with_tools_words
+from core.models.source import ModelUnavailable
 
 INCOMPLETE = ("length", "model_length", "content_filter", "error", "abort")
 """The finish reasons of incomplete answers."""
 NOTHING = "nothing"
 """The reason of an answer of which nothing came: another server may be at that address."""
+
+HOSTED = "The agent's tool {tool} runs at OpenAI only, and not with this model."
 
 
 class CutShort(Exception):
@@ -107,13 +111,24 @@ class FinishedStream:
 class CompleteAnswers(KeepsWhatCame):
     """Mixed into a chat-completions model: an answer is complete only if the provider says so."""
 
+    def takes_from_tools(self, part: dict[str, Any]) -> bool:
+        """Whether the model can be shown this image or file that a tool has returned.
+
+        Chat completions have texts there only.
+        """
+        return False
+
     async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
         model: Any = super()
-        instructions, given, *others = args
+        instructions, given, settings, tools, *others = args
+        for tool in tools:
+            if not isinstance(tool, FunctionTool):
+                raise ModelUnavailable(HOSTED.format(tool=tool.name))
         given = sendable(given)
         if isinstance(given, list):
-            given = with_calls(given)
-        fetched = await model._fetch_response(instructions, given, *others, **kwargs)
+            given = with_tools_words(with_calls(given), self.takes_from_tools)
+        args = (instructions, given, settings, tools, *others)
+        fetched = await model._fetch_response(*args, **kwargs)
         if not isinstance(fetched, tuple):
             return fetched
         response, stream = fetched

@@ -39,6 +39,8 @@ GATEWAY: ContextVar[tuple[Mapping[str, str], Mapping[str, str]]] = ContextVar(
 """The headers and the parameters of the request that is being made."""
 ANY_THOUGHTS = Reasoning(effort="none")
 """Stands for thoughts of which nothing is said here."""
+SHOWN = ("anthropic", "bedrock", "gemini", "vertex_ai")
+"""The providers that take a tool's images and files, as LiteLLM sends them."""
 INCOMPLETE = (
     *("FINISH_REASON_UNSPECIFIED", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE"),
     *("MISSING_THOUGHT_SIGNATURE", "TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL"),
@@ -283,9 +285,15 @@ class LitellmSource(ModelSource):
         logging.getLogger("LiteLLM").handlers.clear()
         logging.getLogger("LiteLLM").setLevel(logging.WARNING)
 
+        name = self.name.removeprefix("litellm/")
+        _, provider, *_ = litellm.get_llm_provider(name)
         headers, query = self.headers, self.query
 
         class WholeLitellmModel(CompleteAnswers, LitellmModel):
+            def takes_from_tools(self, part: dict[str, Any]) -> bool:
+                data = part.get("image_url") or part.get("file_data") or ""
+                return provider in SHOWN and data.startswith("data:")
+
             def ended(self, stream: Any) -> ItemStream:
                 return ended(stream)
 
@@ -312,7 +320,6 @@ class LitellmSource(ModelSource):
                 # https://github.com/openai/openai-agents-python/pull/3215
                 return messages
 
-        name = self.name.removeprefix("litellm/")
         introduce_gemini(name)
         # LiteLLM imports at its first answer what takes a second, and finds out whose model it is.
         hello: Any = [{"role": "user", "content": "Hello"}]

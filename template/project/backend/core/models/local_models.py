@@ -8,7 +8,7 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from core.models.complete_answers import CompleteAnswers
 from core.models.source import TIMEOUT_MARGIN, ModelSource
 
-UNANSWERED = "(No answer.)"
+UNANSWERED = "(Nothing more was said.)"
 
 
 class ChatCompletionsModel(CompleteAnswers, OpenAIChatCompletionsModel):

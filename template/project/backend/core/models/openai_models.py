@@ -2,10 +2,19 @@
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import httpx
-from agents import Model, ModelSettings, OpenAIResponsesModel
+from agents import (
+    CodeInterpreterTool,
+    FileSearchTool,
+    Model,
+    ModelSettings,
+    OpenAIResponsesModel,
+    Tool,
+    WebSearchTool,
+)
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAI
 
 from core.models.complete_answers import KeepsWhatCame
@@ -16,17 +25,32 @@ from core.models.source import TIMEOUT_MARGIN, ModelSource
 THOUGHTLESS = re.compile(r"(ft:)?(gpt-[34]|chatgpt|gpt-audio)|.*-(chat|search)\b")
 """The models without thoughts, which refuse to be asked for them."""
 
+FOUND = {
+    WebSearchTool: "web_search_call.action.sources",
+    FileSearchTool: "file_search_call.results",
+    CodeInterpreterTool: "code_interpreter_call.outputs",
+}
+"""What OpenAI is asked to tell of what its tools find: the thread keeps it."""
+
 
 class ResponsesModel(KeepsWhatCame, OpenAIResponsesModel):
     """OpenAI's model; a failure does not take away what was said before it."""
 
     async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
-        instructions, given, *others = args
+        instructions, given, settings, tools, *others = args
         given = sendable(given)
         if isinstance(given, list):
             given = [item for item in given if not is_bare_thought(item)]
-        fetched = await super()._fetch_response(instructions, given, *others, **kwargs)
+        if found := [include for tool, include in FOUND.items() if any_of(tools, tool)]:
+            asked = settings.response_include or []
+            settings = replace(settings, response_include=[*asked, *found])
+        args = (instructions, given, settings, tools, *others)
+        fetched = await super()._fetch_response(*args, **kwargs)
         return EndedStream(fetched) if kwargs.get("stream") else fetched
+
+
+def any_of(tools: list[Tool], kind: type[Any]) -> bool:
+    return any(isinstance(tool, kind) for tool in tools)
 
 
 def is_bare_thought(item: dict[str, Any]) -> bool:
@@ -53,6 +77,8 @@ def rehearse() -> None:
 
 class OpenAISource(ModelSource):
     """`name` is openai/ and the model's id."""
+
+    hosted_tools = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,6 +1,7 @@
 """The model's input without what no provider takes."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from core.text import repair_surrogates
@@ -46,3 +47,34 @@ def as_object(arguments: str) -> str:
         return arguments if isinstance(json.loads(arguments), dict) else "{}"
     except (ValueError, RecursionError):
         return "{}"
+
+
+def with_tools_words(items: list[Any], takes: Callable[[dict[str, Any]], bool]) -> list[Any]:
+    """The model's input, with words for what tools have returned that the model cannot be shown.
+
+    `takes` tells of an image or a file in a tool's output whether it can. What is words only is a
+    text, as some servers take nothing else.
+    """
+    return [with_words(item, takes) for item in items]
+
+
+def with_words(item: Any, takes: Callable[[dict[str, Any]], bool]) -> Any:
+    match item:
+        case {"type": "function_call_output", "output": list(parts)}:
+            told = [
+                part if part["type"] == "input_text" or takes(part) else words_for(part)
+                for part in parts
+            ]
+            if all(part["type"] == "input_text" for part in told):
+                return item | {"output": "\n".join(part["text"] for part in told)}
+            return item | {"output": told}
+        case _:
+            return item
+
+
+def words_for(part: dict[str, Any]) -> dict[str, Any]:
+    """What a model is told of an image or a file that it cannot be shown."""
+    kind = "image" if part["type"] == "input_image" else "file"
+    named = [part.get(name) for name in ("filename", "image_url", "file_url", "file_id")]
+    name = next((f" {each}" for each in named if each and not each.startswith("data:")), "")
+    return {"type": "input_text", "text": f"[The {kind}{name}, which you cannot be shown.]"}

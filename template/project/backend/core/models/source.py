@@ -49,6 +49,8 @@ class ModelSource(ABC):
     """How it is asked, unless an agent says otherwise."""
     required = ModelSettings()
     """How it is asked whatever an agent says. core/README.md lists it."""
+    hosted_tools = False
+    """Whether the provider runs the Agents SDK's hosted tools, such as its web search."""
 
     name: str
     """Its provider, and its name there: as in MODEL."""

@@ -8,9 +8,7 @@ from typing import Any, Protocol
 from agents import (
     Agent,
     Model,
-    ModelRefusalError,
     RunConfig,
-    RunErrorHandlerInput,
     RunErrorHandlers,
     Runner,
     RunState,
@@ -25,6 +23,7 @@ from chatkit.types import (
     ThreadStreamEvent,
     UserMessageItem,
 )
+from chatkit.widgets import WidgetRoot
 from pydantic import Field
 
 from core.context import RequestContext
@@ -49,7 +48,9 @@ from core.turns.approvals import WAITING
 from core.turns.choices import Choices, agents_chosen, check_options, having
 from core.turns.failures import Tripwire, failed_run, told_of_tool_error
 from core.turns.feature import Feature, actions_of, check_features, equip
+from core.turns.final_output import let_last_words_come, readable, refusal
 from core.turns.history import model_input
+from core.turns.hosted_tools import check_hosted_tools
 from core.turns.item_converter import ItemConverter
 from core.turns.mcp import McpServers, check_servers
 from core.turns.paused_run import PausedState
@@ -97,8 +98,8 @@ class AgentServer(ResumingServer):
     """Answers with an agent, which remembers the thread.
 
     A project decides the rest in app/server.py, by overriding `agent_for`, `model_for`, `admit`,
-    `run_config`, the two converters, or what ChatKitServer itself leaves open, such as
-    `transcribe`. Its own `starters`, `models`, `tools` and `answered_by` stand, too.
+    `run_config`, `show_output`, the two converters, or what ChatKitServer itself leaves open, such
+    as `transcribe`. Its own `starters`, `models`, `tools` and `answered_by` stand, too.
     """
 
     patience = STOP_SECONDS
@@ -144,6 +145,8 @@ class AgentServer(ResumingServer):
                 check_agents(each, model_provider)
                 check_servers(agents_of(each))
             check_features(agents, features)
+            if type(self).model_for is AgentServer.model_for:
+                check_hosted_tools(agent, model_provider)
         except WrongAgent as error:
             give_up(f"app/agent.py: {error}")
         if type(self).answered_by == ResumingServer.answered_by:
@@ -210,6 +213,17 @@ class AgentServer(ResumingServer):
         """
         option = (await self.choices.of(thread, message, context)).model
         return option.name if option else self.model
+
+    async def show_output(
+        self, output: Any, agent: Agent[Any], context: RequestContext
+    ) -> str | WidgetRoot:
+        """Called when a run has ended with something else than a message: how the chat shows it.
+
+        `output` is what `agent`'s output_type makes of the model's answer, or what the tool has
+        returned at which the run ended. Comes back as a text, in Markdown, or as a widget; here
+        as a list of its fields. The model is told the output itself in later turns.
+        """
+        return readable(output)
 
     def run_config(self, model: Model, source: ModelSource) -> RunConfig:
         """Called for each run: how the Agents SDK runs the agent.
@@ -324,7 +338,9 @@ class AgentServer(ResumingServer):
             given,
             context=None if isinstance(given, RunState) else run_context,
             max_turns=self.settings.max_turns,
-            error_handlers=RunErrorHandlers(model_refusal=refusal),
+            error_handlers=RunErrorHandlers(
+                model_refusal=refusal, invalid_final_output=let_last_words_come
+            ),
             run_config=config,
         )
         async with self.mcp_servers.using(agents_of(agent)):
@@ -334,6 +350,7 @@ class AgentServer(ResumingServer):
                 converter=self.response_converter,
                 stop=turn.stop,
                 blocked=lambda error: self.blocked(error, context),
+                show_output=self.show_output,
                 silence=self.settings.model_timeout,
                 api_key=source.key_name,
                 ask=partial(self.ask_for, run_context, message_id),
@@ -342,9 +359,3 @@ class AgentServer(ResumingServer):
                 yield event
         if self.stays_with_agent:
             remember_agent(run_context.thread, run.current_agent, self.agent)
-
-
-def refusal(refused: RunErrorHandlerInput[Any]) -> str:
-    """A refusal is an answer too: otherwise it would end the run as a failure."""
-    assert isinstance(refused.error, ModelRefusalError)
-    return refused.error.refusal

@@ -11,7 +11,7 @@ from chatkit.types import HiddenContextItem, ThreadItem, ThreadMetadata
 from chatkit.widgets import DynamicWidgetRoot, WidgetRoot
 from pydantic import BaseModel, Field
 
-from core.turns.item_converter import tool_call_item_content
+from core.turns.kept_calls import Told, tool_call_item_content
 
 APPROVE, ALWAYS, REJECT = "approval.approve", "approval.always", "approval.reject"
 """The types of the actions that the cards offer."""
@@ -61,7 +61,7 @@ class KeptCall(BaseModel):
     """Whether the user has approved it: what it did is done, and a Retry does not undo it."""
 
     def item(
-        self, thread: ThreadMetadata, output: str, created_at: datetime | None = None
+        self, thread: ThreadMetadata, output: Told, created_at: datetime | None = None
     ) -> HiddenContextItem:
         """The item, which only the model is told."""
         content = tool_call_item_content(self.name, self.arguments, output)

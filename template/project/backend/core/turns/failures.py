@@ -26,6 +26,7 @@ from core.models import complete_answers
 from core.models.complete_answers import CutShort
 from core.models.source import ModelUnavailable, asked
 from core.own_code import OWN_FAILED, chain, is_own, log_own
+from core.turns.final_output import InvalidOutput
 from core.turns.kept_mcp_server import ServerAway
 from core.turns.missing_parts import missing
 
@@ -50,6 +51,10 @@ class Failure:
 
 BROKE_OFF = Failure("The model's answer broke off. Try again.", True)
 EMPTY = Failure("The model gave an empty answer. Try again.", True)
+INVALID = Failure(
+    "The model's answer does not have the form that the agent's output_type asks for. Try again.",
+    True,
+)
 OVERLOADED = Failure("The model provider is overloaded. Try again in a moment.", True)
 SILENT = Failure("The model has been silent for too long. Try again.", True)
 UNKNOWN = Failure("The answer failed. The server's log has the cause. Try again.", True)
@@ -122,6 +127,8 @@ def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
             return Failure(CUT[reason], False)
         case CutShort(reason=complete_answers.NOTHING):
             return NOTHING
+        case InvalidOutput():
+            return INVALID
         case MaxTurnsExceeded():
             return Failure("The answer took too many steps and was stopped. Ask for less.", True)
         case _ if own_word := said_by_project(error):

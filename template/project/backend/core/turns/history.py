@@ -53,7 +53,7 @@ async def model_input(
     window = thread.metadata.get(WINDOW, {})
     if (begin := place_of(window.get("from"), newest)) is not None:
         newest, has_more = newest[begin:], False
-    told = as_it_happened(newest)
+    told = as_it_happened(told_once(newest))
     first = next((place for place, item in enumerate(told) if is_message(item)), len(told))
     told = without_old_thoughts(told[first:])
     if not told:
@@ -119,6 +119,18 @@ def without_old_thoughts(items: Sequence[ThreadItem]) -> list[ThreadItem]:
     """The items without the thoughts of earlier turns, which no provider needs."""
     newest = max((place for place, item in enumerate(items) if is_message(item)), default=0)
     return [item for place, item in enumerate(items) if place > newest or not is_thoughts(item)]
+
+
+def told_once(items: Sequence[ThreadItem]) -> list[ThreadItem]:
+    """The items without what is shown of a final output: a hidden item tells the model of it."""
+    shown = {
+        content["shown"]
+        for item in items
+        if isinstance(item, HiddenContextItem)
+        and isinstance(content := item.content, dict)
+        and content.get("type") == "final_output"
+    }
+    return [item for item in items if item.id not in shown]
 
 
 def joined(items: Iterable[Any]) -> list[Any]:

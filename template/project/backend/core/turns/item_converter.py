@@ -19,6 +19,7 @@ from openai.types.responses import ResponseInputContentParam, ResponseInputTextP
 
 from core.protocol.questions import settled_question
 from core.turns import thoughts
+from core.turns.kept_calls import hosted_call_words, tool_call_input, tool_call_item_content
 from core.turns.widget_texts import texts_of
 
 APPROVAL_CARD = "approval_"
@@ -71,7 +72,12 @@ class ItemConverter(ThreadItemConverter):
             case {"type": "answer"}:
                 question = settled_question(item)
                 return await self.structured_input_to_input(question) if question else None
-            case None | {"type": "blocked"}:
+            case {"type": "hosted_call"}:
+                text = hosted_call_words(item.content)
+                return {"role": "user", "content": [text_part(text)]}
+            case {"type": "final_output", "text": str(text)}:
+                return {"role": "assistant", "content": text}
+            case None | {"type": "blocked" | "final_output"}:
                 return None
             case str():
                 return await super().hidden_context_to_input(item)
@@ -134,36 +140,3 @@ def text_part(text: str) -> ResponseInputTextParam:
 def blocked_answer(sentence: str) -> dict[str, str]:
     """The content of a hidden item: a guardrail has blocked the answer, and the chat says this."""
     return BLOCKED_MESSAGE | {"answer": sentence}
-
-
-def tool_call_item_content(name: str, arguments: str, output: str) -> dict[str, Any]:
-    """What is kept of a tool's call; a server tool's in a hidden item, as ChatKit makes none.
-
-    https://github.com/openai/chatkit-python/issues/23
-    """
-    return {
-        "type": "tool_call",
-        "name": name,
-        "arguments": arguments,
-        "output": output,
-    }
-
-
-def tool_call_input(call_id: str, content: dict[str, Any]) -> list[TResponseInputItem]:
-    """A kept call and its output, always together: a provider refuses one without the other.
-
-    Under an id of our own, since some providers begin anew with each answer.
-    """
-    return [
-        {
-            "type": "function_call",
-            "call_id": call_id,
-            "name": content["name"],
-            "arguments": content["arguments"],
-        },
-        {
-            "type": "function_call_output",
-            "call_id": call_id,
-            "output": content["output"],
-        },
-    ]

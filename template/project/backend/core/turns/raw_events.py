@@ -159,8 +159,9 @@ def item_type(event_type: str) -> str:
     """The type of the item that a Responses event with an item_id belongs to."""
     if event_type.startswith("response.reasoning"):
         return "reasoning"
-    if event_type.startswith("response.function_call"):
-        return "function_call"
+    if "_call" in event_type:
+        # Such as response.image_generation_call.partial_image.
+        return event_type.removeprefix("response.").partition("_call")[0] + "_call"
     return "message"
 
 

@@ -44,8 +44,10 @@ from core.turns.failures import (
     failed_run,
     is_guardrail_error,
 )
+from core.turns.final_output import ShowOutput
 from core.turns.item_converter import BLOCKED_MESSAGE, blocked_answer
-from core.turns.watched_run import Unanswered, WatchedRun, chatkit_events, in_order
+from core.turns.run_events import chatkit_events, in_order
+from core.turns.watched_run import Unanswered, WatchedRun
 
 STOPPED = "The user stopped the answer above. Do not continue it unless asked to."
 
@@ -58,6 +60,7 @@ async def stream_run(
     stop: asyncio.Event,
     blocked: Callable[[Tripwire], str],
     silence: float,
+    show_output: ShowOutput,
     api_key: str | None,
     ask: Callable[[RunResultStreaming, Unanswered], AsyncIterator[ThreadStreamEvent]],
     before: Unanswered | None = None,
@@ -72,7 +75,7 @@ async def stream_run(
     `blocked` gives its sentence, and what is blocked is marked in the thread, lest the model is
     told of it again.
     """
-    watched = WatchedRun(run, context, stop, silence, before)
+    watched = WatchedRun(run, context, stop, silence, show_output, before)
     request = context.request_context
     items = RunItems()
     events = in_order(chatkit_events(watched, context, converter))

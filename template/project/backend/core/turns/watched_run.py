@@ -1,12 +1,18 @@
 """A run of the Agents SDK, watched: it ends when the client has left or the model is silent."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from agents import Agent, RunResultStreaming, StreamEvent
+from agents import (
+    Agent,
+    ModelBehaviorError,
+    ModelRefusalError,
+    RunResultStreaming,
+    StreamEvent,
+)
 from agents.items import (
     HandoffCallItem,
     HandoffOutputItem,
@@ -14,26 +20,27 @@ from agents.items import (
     ToolCallItem,
     ToolCallOutputItem,
 )
-from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent
+from agents.stream_events import (
+    AgentUpdatedStreamEvent,
+    RawResponsesStreamEvent,
+    RunItemStreamEvent,
+)
 from chatkit.agents import (
     AgentContext,
     ClientToolCall,
-    ResponseStreamConverter,
-    stream_agent_response,
+    _EventWrapper,
 )
 from chatkit.types import (
-    AssistantMessageItem,
     HiddenContextItem,
-    ThreadItem,
-    ThreadItemAddedEvent,
     ThreadItemDoneEvent,
-    ThreadItemRemovedEvent,
-    ThreadStreamEvent,
 )
 from openai.types.responses import ResponseFunctionToolCall
 
 from core.context import RequestContext
 from core.turns.approvals import KeptCall
+from core.turns.final_output import HeldMessages, InvalidOutput, ShowOutput, final_output_of
+from core.turns.hosted_tools import HostedCalls
+from core.turns.kept_calls import Told
 from core.turns.raw_events import RawEvents
 from core.turns.server import NOT_RUN
 from core.turns.thoughts import thoughts_item_content
@@ -66,6 +73,7 @@ class WatchedRun:
         context: AgentContext[RequestContext],
         stop: asyncio.Event,
         silence: float,
+        show_output: ShowOutput,
         before: Unanswered | None = None,
     ) -> None:
         """`before` is what the run has left unanswered, if it is one that goes on."""
@@ -76,20 +84,25 @@ class WatchedRun:
         self._context = context
         self._stop = stop
         self._silence = silence
+        self._show_output = show_output
         self._raw_events = RawEvents(lambda: context.generate_id("message"))
         self._calls: dict[str, KeptCall] = {}
         self._thoughts: list[ReasoningItem] = []
-        self._client_calls: list[tuple[KeptCall, str]] = []
+        self._client_calls: list[tuple[KeptCall, ToolCallOutputItem]] = []
         self._before = before or Unanswered()
         if before is not None:
             # Its tools run before the model is asked again.
             self._calls = {call.call_id: call for call in before.calls}
             self._raw_events.responding = False
         self._answered_at = datetime.now()
+        self._messages = HeldMessages(run.last_agent)
+        self._hosted = HostedCalls(context)
+        self._outputs: list[ToolCallOutputItem] = []
+        """What tools have returned since the model spoke last."""
         self._last_event = asyncio.get_running_loop().time()
         self._watching = asyncio.create_task(self._watch())
 
-    async def stream_events(self) -> AsyncIterator[StreamEvent]:
+    async def stream_events(self) -> AsyncIterator[StreamEvent | _EventWrapper]:
         loop = asyncio.get_running_loop()
         workflow = self._context.workflow_item
         if workflow and workflow.workflow.summary and workflow.workflow.expanded:
@@ -103,23 +116,30 @@ class WatchedRun:
                         if event.data.type == "response.completed":
                             self._answered_at = datetime.now()
                         for data in self._raw_events.translated(event.data):
-                            yield RawResponsesStreamEvent(data=data)
+                            for each in self._model_event(data):
+                                yield each
                     case RunItemStreamEvent():
                         yield await self._tool_event(event)
+                    case AgentUpdatedStreamEvent(new_agent=agent):
+                        self._messages.agent = agent
+                        yield event
                     case _:
                         yield event
         except Exception as error:
-            self.error = error
+            for data in self._last_words(error):
+                yield RawResponsesStreamEvent(data=data)
         self._watching.cancel()
+        self._hosted.close()
         await self._end_client_calls()
-        if (workflow := self._context.workflow_item) is None:
-            return
-        if not workflow.workflow.tasks and workflow.workflow.type != "reasoning":
+        workflow = self._context.workflow_item
+        if workflow and not workflow.workflow.tasks and workflow.workflow.type != "reasoning":
             # The client has not been shown it, and ChatKit would store it.
             self._context.workflow_item = None
-        elif self._context.client_tool_call is None:
+        elif workflow and self._context.client_tool_call is None:
             # An open workflow would be taken up by the next turn.
             await self._context.end_workflow()
+        if self.error is None and self._context.client_tool_call is None:
+            await self._show_final_output()
 
     @property
     def tools_run(self) -> bool:
@@ -162,6 +182,43 @@ class WatchedRun:
                 continue
         self._run.cancel()
 
+    def _model_event(self, data: Any) -> Iterator[StreamEvent | _EventWrapper]:
+        """A model's event as ChatKit gets it, if at all, and what the chat gets before it."""
+        if data.type == "response.output_item.added":
+            self._outputs.clear()
+        for event in self._hosted.follow(data):
+            # As if from ChatKit's other queue, but in its place among the model's events.
+            # https://github.com/openai/chatkit-python/blob/main/chatkit/agents.py
+            yield _EventWrapper(event)
+        for each in self._messages.pass_on(data):
+            yield RawResponsesStreamEvent(data=each)
+
+    def _last_words(self, error: Exception) -> Iterator[Any]:
+        """Note what the run has failed of. What is held back of an answer that is no output."""
+        match error:
+            case ModelRefusalError():
+                yield from self._messages.all()
+            case ModelBehaviorError() if self._messages.text is not None:
+                self.error = InvalidOutput()
+                yield from self._messages.all()
+            case _:
+                self.error = error
+
+    async def _show_final_output(self) -> None:
+        """Show what the run has ended with, where no message of the model has told it."""
+        agent = self._run.last_agent
+        output = self._run.final_output
+        final = final_output_of(output, agent, self._outputs, self._messages.text)
+        if final is None:
+            return
+        try:
+            items = await final.items(self._show_output, agent, self._context)
+        except Exception as error:
+            self.error = error
+        else:
+            for item in items:
+                await self._context.stream(ThreadItemDoneEvent(item=item))
+
     async def _tool_event(self, event: RunItemStreamEvent) -> RunItemStreamEvent:
         """Remember calls of server tools and hand-offs, with their outputs, in the thread.
 
@@ -189,10 +246,15 @@ class WatchedRun:
                 if is_stopped_by_tools(output.agent):
                     await self._remember_thoughts()
                 called = self._calls.pop(str(output.call_id), None)
+                self._outputs.append(output)
                 if called is not None and is_client_tool(output.agent, called.name):
-                    self._client_calls.append((called, str(output.output)))
+                    self._client_calls.append((called, output))
                 elif called is not None:
-                    await self._remember(called, str(output.output))
+                    await self._remember(called, told_of(output))
+                elif (raw := dict(output.raw_item))["type"] != "function_call_output":
+                    # Of a tool that only OpenAI's models can call, such as a shell.
+                    kept = self._hosted.kept(raw)
+                    await self._context.stream(ThreadItemDoneEvent(item=kept))
                 return event
             case _:
                 return event
@@ -220,10 +282,13 @@ class WatchedRun:
         last: KeptCall | None = None
         if asked is not None and calls:
             of_its_name = [call for call, _ in calls if call.name == asked.name]
-            last = (of_its_name or [call for call, _ in calls])[-1]
+            for_clients = [call for call, output in calls if output.output is None]
+            last = (of_its_name or for_clients or [call for call, _ in calls])[-1]
         for call, output in calls:
             if call is not last:
-                await self._remember(call, output if asked is None else ONE_AT_A_TIME)
+                # What has returned something has run, though the agent's run stops at it, too.
+                ran = asked is None or output.output is not None
+                await self._remember(call, told_of(output) if ran else ONE_AT_A_TIME)
         before = self._before
         if self.interrupted:
             self._context.client_tool_call = None
@@ -245,60 +310,23 @@ class WatchedRun:
             provider_data=getattr(call, "provider_data", None),
         )
 
-    async def _remember(self, call: KeptCall, output: str) -> None:
+    async def _remember(self, call: KeptCall, output: Told) -> None:
         # The same time for all that the model has called in one answer.
         item = call.item(self._context.thread, output, self._answered_at)
         await self._context.stream(ThreadItemDoneEvent(item=item))
-
-
-async def chatkit_events(
-    run: WatchedRun,
-    context: AgentContext[RequestContext],
-    converter: ResponseStreamConverter,
-) -> AsyncIterator[ThreadStreamEvent]:
-    """The run's events as ChatKit makes them. What ChatKit cannot take is the run's own error."""
-    try:
-        # It looks like a run to ChatKit, and it never raises: an exception would leave a
-        # task behind in _merge_generators
-        # (https://github.com/openai/chatkit-python/blob/main/chatkit/agents.py).
-        async for event in stream_agent_response(context, run, converter=converter):  # type: ignore[arg-type]
-            yield event
-            # It is over, though ChatKit may have taken it up when it was late to see it begin: it
-            # would end it once more, and close it.
-            if isinstance(event, ThreadItemDoneEvent) and event.item == context.workflow_item:
-                context.workflow_item = None
-    except Exception as error:
-        run.error = error
-
-
-async def in_order(events: AsyncIterator[ThreadStreamEvent]) -> AsyncIterator[ThreadStreamEvent]:
-    """The events, with what a tool does behind the message of the model that stands before it.
-
-    ChatKit takes them from two queues, and the store has the order in which the items are done.
-    """
-    message: str | None = None
-    behind: list[ThreadStreamEvent] = []
-    async for event in events:
-        item: ThreadItem | None = getattr(event, "item", None)
-        about: str | None = item.id if item else getattr(event, "item_id", None)
-        if isinstance(event, ThreadItemAddedEvent) and isinstance(item, AssistantMessageItem):
-            message = about
-        if message and about != message:
-            behind.append(event)
-            continue
-        yield event
-        if isinstance(event, ThreadItemDoneEvent | ThreadItemRemovedEvent):
-            message = None
-            while behind:
-                yield behind.pop(0)
-    for event in behind:
-        yield event
 
 
 def is_stopped_by_tools(agent: Agent[Any]) -> bool:
     """Whether there are tools at which the agent's run stops."""
     stops = agent.tool_use_behavior
     return isinstance(stops, dict) and bool(stops["stop_at_tool_names"])
+
+
+def told_of(output: ToolCallOutputItem) -> Told:
+    """A tool's output as the model is told it."""
+    raw: Any = output.raw_item
+    told: Told = raw["output"]
+    return told
 
 
 def is_client_tool(agent: Agent[Any], name: str) -> bool:
