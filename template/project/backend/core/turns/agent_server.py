@@ -24,15 +24,15 @@ from chatkit.types import (
     UserMessageItem,
 )
 from chatkit.widgets import WidgetRoot
-from pydantic import Field
 
 from core.context import RequestContext
 from core.errors import Refused
 from core.models.provider import Models, WithDefault
 from core.models.source import ModelSource, UnknownModel
 from core.protocol.messages import title_of
-from core.settings import ServerSettings, give_up
+from core.settings import give_up
 from core.stores.base import BaseStore
+from core.turns.agent_settings import AgentSettings
 from core.turns.agents import (
     ANSWERED_LAST,
     WrongAgent,
@@ -64,22 +64,6 @@ log = logging.getLogger("app")
 
 # Otherwise every conversation goes to OpenAI's trace store as soon as OPENAI_API_KEY is set.
 set_tracing_disabled(True)
-
-
-class AgentSettings(ServerSettings):
-    """How much the model is told, and how long and how often it is asked."""
-
-    model_timeout: float = Field(
-        default=60, ge=1, le=86_400, description="a number of seconds from 1 to 86400"
-    )
-    history_items: int = Field(
-        default=100, ge=1, le=1000, description="a number of items from 1 to 1000"
-    )
-    history_tokens: int = Field(default=32_000, ge=1, description="a number of tokens, at least 1")
-    history_images: int = Field(
-        default=10, ge=0, le=1000, description="a number of images from 0 to 1000"
-    )
-    max_turns: int = Field(default=10, ge=1, description="a number of model calls, at least 1")
 
 
 class TitleMaker(Protocol):

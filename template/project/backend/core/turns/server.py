@@ -3,24 +3,20 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
-from chatkit.server import DEFAULT_PAGE_SIZE, ChatKitServer, NonStreamingResult, StreamingResult
+from chatkit.server import ChatKitServer, NonStreamingResult, StreamingResult
 from chatkit.store import AttachmentStore
 from chatkit.types import (
-    AssistantMessageItem,
     ChatKitReq,
     ClientToolCallItem,
     FeedbackKind,
     NonStreamingReq,
-    Page,
     StreamingReq,
     StructuredInputItem,
     StructuredInputSubmission,
-    Thread,
     ThreadAddUserMessageParams,
     ThreadCreatedEvent,
-    ThreadItem,
     ThreadItemReplacedEvent,
     ThreadMetadata,
     ThreadsAddClientToolOutputReq,
@@ -31,25 +27,23 @@ from chatkit.types import (
     ThreadsSyncCustomActionReq,
     ThreadStreamEvent,
     ThreadsUpdateReq,
-    UserMessageItem,
     is_streaming_req,
 )
-from pydantic import BaseModel
 
 from core.auth.sign_in import SignIn
 from core.context import RequestContext
 from core.errors import Refused
 from core.moved_names import check_overrides
 from core.protocol.checks import check_choice, check_request, pending_call
-from core.protocol.events import HIDDEN, as_json, send_events
+from core.protocol.events import send_events
 from core.protocol.inference_options import ModelOption, ToolOption, by_id, named
 from core.protocol.questions import pending_questions, settled_item, with_answers
 from core.protocol.requests import parse, thread_id_of
 from core.protocol.updates import with_updates_stored
 from core.stores.base import BaseStore
+from core.turns.mended_server import MendedServer
 from core.turns.own_failures import own_failures_told
 from core.turns.resources import Resources
-from core.turns.retry import Retry, give_up_old
 from core.turns.running import Turns
 
 NOT_RUN = "The tool was not run: the user went on without it."
@@ -76,14 +70,13 @@ class TurnLimit(Protocol):
         """Entered before a turn begins, left when it has ended. Raises Refused for one too many."""
 
 
-class TurnServer(ChatKitServer[RequestContext]):
+class TurnServer(MendedServer):
     """A ChatKitServer that checks a whole request before it acts on it.
 
     One turn at a time runs in each thread; renames and deletions do not get in its way. Subclasses
     write `respond`.
     """
 
-    store: BaseStore
     # Who answers, first messages that show how, and what the user may choose beside a message: its
     # inference_options may name nothing else.
     answered_by = "no model"
@@ -232,12 +225,7 @@ class TurnServer(ChatKitServer[RequestContext]):
                 async for event in self._go_on_without(request, thread_id, context):
                     yield event
             # ChatKit's own part: it stores what `respond` or `action` yields, and passes it on.
-            parts = (
-                self._retry(request, context)
-                if isinstance(request, ThreadsRetryAfterItemReq)
-                else self._process_streaming_impl(request, context)
-            )
-            async with aclosing(parts) as events:
+            async with aclosing(self._process_streaming_impl(request, context)) as events:
                 async for event in events:
                     yield event
                     if call is not None:
@@ -259,43 +247,6 @@ class TurnServer(ChatKitServer[RequestContext]):
         if isinstance(request, ThreadsAddUserMessageReq):
             for question in await pending_questions(self.store, thread_id, context):
                 yield await self._skip(question, context)
-
-    async def _retry(
-        self, request: ThreadsRetryAfterItemReq, context: RequestContext
-    ) -> AsyncGenerator[ThreadStreamEvent, None]:
-        # ChatKit's own part deletes the answer that stands there before it asks for another one:
-        # https://github.com/openai/chatkit-python/blob/main/chatkit/server.py
-        thread_id, item_id = request.params.thread_id, request.params.item_id
-        thread = await self.store.load_thread(thread_id, context)
-        asked = await self.store.load_item(thread_id, item_id, context)
-        assert isinstance(asked, UserMessageItem)
-        old: list[ThreadItem] = []
-        async for item in self._paginate_thread_items_reverse(thread_id, context):
-            if item.id == item_id:
-                break
-            old.insert(0, item)
-        retry = Retry(thread_id, old, self.store, context)
-
-        def answer() -> AsyncIterator[ThreadStreamEvent]:
-            return retry.answered(self.respond(thread, asked, context))
-
-        async with aclosing(retry.stored(self._process_events(thread, context, answer))) as events:
-            async for event in events:
-                yield event
-
-    async def handle_stream_cancelled(
-        self, thread: ThreadMetadata, pending_items: list[ThreadItem], context: RequestContext
-    ) -> None:
-        said = (
-            part.text
-            for item in pending_items
-            if isinstance(item, AssistantMessageItem)
-            for part in item.content
-        )
-        # Without a new answer that was begun, the one that Retry has set aside stands.
-        if not context.set_aside or "".join(said).strip():
-            await super().handle_stream_cancelled(thread, pending_items, context)
-            await give_up_old(thread.id, self.store, context)
 
     async def _skip(
         self, question: StructuredInputItem, context: RequestContext
@@ -346,22 +297,3 @@ class TurnServer(ChatKitServer[RequestContext]):
         self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
     ) -> None:
         await self.store.save_feedback(thread_id, item_ids, feedback, context)
-
-    # --- Answers, as ChatKit makes them, but with what it does not know ---
-
-    async def _load_full_thread(self, thread_id: str, context: RequestContext) -> Thread:
-        thread = await self.store.load_thread(thread_id, context)
-        items = await self.store.load_thread_items(
-            thread_id, None, DEFAULT_PAGE_SIZE, "asc", context
-        )
-        return Thread.model_construct(**dict(thread), items=items)
-
-    def _to_thread_response(self, thread: ThreadMetadata | Thread) -> Thread:
-        page = thread.items if isinstance(thread, Thread) else Page[Any]()
-        shown = [item for item in page.data if not isinstance(item, HIDDEN)]
-        return Thread.model_construct(
-            **dict(thread) | {"metadata": {}, "items": page.model_copy(update={"data": shown})}
-        )
-
-    def _serialize(self, obj: BaseModel) -> bytes:
-        return as_json(obj)
