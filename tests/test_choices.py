@@ -11,7 +11,7 @@ import pytest
 from tests.backend import Backend
 from tests.providers import REMOTE, environment
 from tests.render import render_into
-from tests.standins import Answer, Request, StandIn, Text, ToolCall
+from tests.standins import Answer, Request, StandIn, Text, Thought, ToolCall
 from tests.test_start import failed_start
 
 SERVER = """
@@ -94,7 +94,8 @@ def test_the_model_has_to_call_a_tool_that_is_chosen_once(
 def test_claude_is_not_made_to_call_it_where_it_is_told_to_think(
     effort: str, first: str | None, standin: StandIn, tmp_path: Path
 ) -> None:
-    standin.answers(Answer(TOKYO), Answer(Text("It is late.")))
+    thoughts = [Thought("What time is it there?")] if effort == "low" else []
+    standin.answers(Answer(*thoughts, TOKYO), Answer(Text("It is late.")))
     model = "anthropic/claude-sonnet-4-5"
     agent = AGENT.replace(
         "MORE", f"model_settings=ModelSettings(reasoning=Reasoning(effort={effort!r}))"

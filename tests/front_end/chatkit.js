@@ -41,7 +41,8 @@ customElements.define("openai-chatkit", class extends HTMLElement {
           heard.push(item.content[0].text);
         }
       }
-      const waits = events.find(({ item }) => item?.type === "client_tool_call")?.item;
+      const waits = events.map(({ item }) => item)
+        .find((item) => item?.type === "client_tool_call" && item.status === "pending");
       if (!waits) return heard;
       const { name, arguments: params } = waits;
       const result = await this.options.onClientTool({ name, params });
