@@ -102,7 +102,9 @@ def as_it_happened(items: Sequence[ThreadItem]) -> list[ThreadItem]:
                 while again and told and is_message(told[-1]):
                     told.pop()
                 again = True
-            case HiddenContextItem(content={"type": "tool_call", "before": str(first)}):
+            case HiddenContextItem(
+                content={"type": "tool_call" | "thoughts", "before": str(first)}
+            ):
                 shown = place_of(first, told)
                 told.insert(len(told) if shown is None else shown, item)
             case StructuredInputItem() if item.id in answered:

@@ -47,6 +47,7 @@ from core.turns.failures import (
 from core.turns.final_output import ShowOutput
 from core.turns.item_converter import BLOCKED_MESSAGE, blocked_answer
 from core.turns.run_events import chatkit_events, in_order
+from core.turns.thoughts import is_thoughts
 from core.turns.watched_run import Unanswered, WatchedRun
 
 STOPPED = "The user stopped the answer above. Do not continue it unless asked to."
@@ -189,6 +190,12 @@ class RunItems:
                 self.shown_by_tools = None
             self.calls = [*self.calls, item] if at_once else [item]
             if self.shown_by_tools:
+                item.content["before"] = self.shown_by_tools
+        elif is_thoughts(item):
+            # They stand ahead of the calls that they led to.
+            if self.last is newest:
+                self.shown_by_tools = None
+            elif self.shown_by_tools:
                 item.content["before"] = self.shown_by_tools
         elif isinstance(item, AssistantMessageItem | GeneratedImageItem) or is_thought(item):
             self.shown_by_tools = None  # The model has made these.
