@@ -5,7 +5,7 @@ without the thoughts; OpenAI, which keeps nothing for us, thinks anew.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from agents.items import ReasoningItem
 from chatkit.types import HiddenContextItem, ThreadItem
@@ -33,7 +33,7 @@ def thoughts_item_content(
     return {"type": KIND, "items": kept, "calls": called} if kept or signed else None
 
 
-def is_thoughts(item: ThreadItem) -> bool:
+def is_thoughts(item: ThreadItem) -> TypeGuard[HiddenContextItem]:
     """Whether the item keeps a response's thoughts."""
     match item:
         case HiddenContextItem(content={"type": str(kind)}):
