@@ -42,8 +42,8 @@ def test_the_browser_answers_two_tools_in_a_row_and_the_next_turn_knows(
     with with_tools(standin, tmp_path, provider) as backend:
         turn = backend.say("What time is it here?")
         for number in (1, 2):
-            [call] = [i for i in turn.items.values() if i["type"] == "client_tool_call"]
-            assert call["status"] == "pending"
+            asked = [i for i in turn.items.values() if i["type"] == "client_tool_call"]
+            assert [call["status"] for call in asked].count("pending") == 1
             result = {"time_zone": "Europe/Berlin", "number": number}
             turn = backend.turn(
                 "threads.add_client_tool_output", thread_id=turn.thread, result=result
