@@ -2,7 +2,8 @@
 
 import json
 import re
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Protocol
 from urllib.parse import parse_qsl
 
 from pydantic import BeforeValidator, Field, SecretStr
@@ -52,14 +53,38 @@ class GatewaySettings(ServerSettings):
     model_tools: bool = Field(default=True, description="true or false")
 
 
-def gateway_for(name: str, model: str, settings: GatewaySettings) -> dict[str, Any]:
-    """What a ModelSource is told of it: nothing, if the model is of another provider than MODEL.
+class Asked(Protocol):
+    """The settings of a project's model."""
 
-    Another provider has no right to the headers, and may take tools.
+    @property
+    def model(self) -> str: ...
+    @property
+    def model_base_url(self) -> str | None: ...
+    @property
+    def model_timeout(self) -> float: ...
+    @property
+    def model_headers(self) -> Mapping[str, SecretStr]: ...
+    @property
+    def model_query(self) -> Mapping[str, SecretStr]: ...
+    @property
+    def model_tools(self) -> bool: ...
+    @property
+    def model_fields_set(self) -> set[str]: ...
+
+
+def asked_with(name: str, settings: Asked) -> dict[str, Any]:
+    """What a ModelSource is told of how its model is asked.
+
+    A model of another provider than MODEL's is at another address, has no right to the headers, and
+    may take tools.
     """
-    if not same_provider(name, model):
-        return {}
+    if not same_provider(name, settings.model):
+        return {"timeout": settings.model_timeout}
+    # A local server's address is none for LiteLLM, unless it was set.
+    address_set = "model_base_url" in settings.model_fields_set
     return {
+        "timeout": settings.model_timeout,
+        "base_url": settings.model_base_url if address_set else None,
         "headers": {key: text.get_secret_value() for key, text in settings.model_headers.items()},
         "query": {key: text.get_secret_value() for key, text in settings.model_query.items()},
         "tools": settings.model_tools,

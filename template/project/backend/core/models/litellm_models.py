@@ -184,11 +184,6 @@ def introduce_gemini(name: str) -> None:
         litellm.register_model({name: {"litellm_provider": "gemini", "mode": "chat", **abilities}})
 
 
-def base_url_for(name: str, model: str, base_url: str | None) -> str | None:
-    """MODEL_BASE_URL for a model of the provider that MODEL is of; None for others."""
-    return base_url if same_provider(name, model) else None
-
-
 def same_provider(*names: str) -> bool:
     """Whether the models of these names are one provider's."""
     return len({each.removeprefix("litellm/").partition("/")[0] for each in names}) == 1
