@@ -147,6 +147,8 @@ LEVEL_2 = {
     "backend/core/models/complete_answers.py",
     "backend/core/models/ended_streams.py",
     "backend/core/turns/action_server.py",
+    "backend/core/turns/begun_run.py",
+    "backend/core/turns/checked_agents.py",
     "backend/core/turns/choices.py",
     "backend/core/turns/agent_server.py",
     "backend/core/turns/agent_settings.py",

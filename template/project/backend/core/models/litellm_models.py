@@ -18,7 +18,7 @@ from openai.types.shared import Reasoning
 from core.models.complete_answers import INCOMPLETE as CUT_REASONS
 from core.models.complete_answers import CompleteAnswers
 from core.models.ended_streams import EndedStream, ItemStream
-from core.models.source import TIMEOUT_MARGIN, ModelSource
+from core.models.source import TIMEOUT_MARGIN, ModelSource, UnknownModel
 from core.settings import ROOT
 
 # LiteLLM fetches a price list from the internet when it is imported, unless told to use its own.
@@ -281,7 +281,10 @@ class LitellmSource(ModelSource):
         logging.getLogger("LiteLLM").setLevel(logging.WARNING)
 
         name = self.name.removeprefix("litellm/")
-        _, provider, *_ = litellm.get_llm_provider(name)
+        try:
+            _, provider, *_ = litellm.get_llm_provider(name)
+        except litellm.exceptions.BadRequestError:
+            raise UnknownModel(f"LiteLLM knows no provider of the model {name}.") from None
         headers, query = self.headers, self.query
 
         class WholeLitellmModel(CompleteAnswers, LitellmModel):

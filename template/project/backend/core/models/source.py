@@ -134,7 +134,7 @@ class ModelSource(ABC):
         if self._loading is None or not self._loading.done():
             return "model: still loading"
         if self._loading.exception() is not None:
-            return "model: could not be loaded"
+            return f"model: {self.name} could not be loaded"
         return None
 
     @abstractmethod

@@ -9,9 +9,6 @@ from agents import (
     Agent,
     Model,
     RunConfig,
-    RunErrorHandlers,
-    Runner,
-    RunState,
     TResponseInputItem,
     set_tracing_disabled,
 )
@@ -37,7 +34,6 @@ from core.turns.agents import (
     ANSWERED_LAST,
     WrongAgent,
     agents_of,
-    check_agents,
     give_way_back,
     guarded,
     models_of,
@@ -45,10 +41,12 @@ from core.turns.agents import (
     remember_agent,
 )
 from core.turns.approvals import WAITING
+from core.turns.begun_run import begin_run
+from core.turns.checked_agents import check_agents, check_kinds
 from core.turns.choices import Choices, agents_chosen, check_options, having
 from core.turns.failures import Tripwire, failed_run, told_of_tool_error
 from core.turns.feature import Feature, actions_of, check_features, equip
-from core.turns.final_output import let_last_words_come, readable, refusal
+from core.turns.final_output import readable
 from core.turns.history import model_input
 from core.turns.hosted_tools import check_hosted_tools
 from core.turns.item_converter import ItemConverter
@@ -57,7 +55,12 @@ from core.turns.paused_run import PausedState
 from core.turns.resuming_server import ResumingServer
 from core.turns.run_stream import stream_run
 from core.turns.running import STOP_SECONDS, Turns
-from core.turns.runs_beside import add_models, models_for_runs, remove_models
+from core.turns.runs_beside import (
+    add_models,
+    having_models,
+    models_for_runs,
+    remove_models,
+)
 from core.turns.watched_run import Unanswered
 
 log = logging.getLogger("app")
@@ -123,16 +126,7 @@ class AgentServer(ResumingServer):
         self.resources.inside = lambda: self.mcp_servers.open(
             [each for one in (self.agent, *agents_chosen(self.tools)) for each in agents_of(one)]
         )
-        try:  # At the start, and not at the first message.
-            for each in (agents := [agent, *agents_chosen(self.tools)]):
-                self.prepare(each)
-                check_agents(each, model_provider)
-                check_servers(agents_of(each))
-            check_features(agents, features)
-            if type(self).model_for is AgentServer.model_for:
-                check_hosted_tools(agent, model_provider)
-        except WrongAgent as error:
-            give_up(f"app/agent.py: {error}")
+        self.check_agents(agent)
         if type(self).answered_by == ResumingServer.answered_by:
             self.answered_by = self.model.name
         self.settings = settings
@@ -142,9 +136,26 @@ class AgentServer(ResumingServer):
         check_options(self, agent, model_provider, AgentServer)
         self.choices = Choices(self)
 
+    def check_agents(self, first: Agent[Any]) -> None:
+        """End the program with a sentence for an agent that could not answer."""
+        chosen = agents_chosen(self.tools)
+        for agent in (first, *chosen):
+            try:
+                check_kinds(agent)
+                self.prepare(agent)
+                check_agents(agent, self.model_provider)
+                check_servers(agents_of(agent))
+                if type(self).model_for is AgentServer.model_for:
+                    check_hosted_tools(agent, self.model_provider)
+            except WrongAgent as error:
+                place = "app/agent.py" if agent is first else "app/server.py: tools"
+                give_up(f"{place}: {error}")
+        if type(self).agent_for is AgentServer.agent_for:  # Another one may bring any agent.
+            check_features([first, *chosen], self.features)
+
     async def start(self) -> None:
         await super().start()
-        self.model_provider.start(models_of(self.agent))
+        self.model_provider.start(models_of([self.agent, *agents_chosen(self.tools)]))
         add_models(self.model_provider)
 
     async def close(self) -> None:
@@ -315,18 +326,11 @@ class AgentServer(ResumingServer):
             raise failed_run(error, context, begun=False, api_key=source.key_name) from None
         if turn.stop.is_set():
             return
-        config = guarded(agent, self.agent, self.run_config(source.model, source))
+        usual = WithDefault(self.model_provider, source.model)
+        config = having_models(self.run_config(source.model, source), usual)
         models_for_runs(config.model_provider)
-        run = Runner.run_streamed(
-            agent,
-            given,
-            context=None if isinstance(given, RunState) else run_context,
-            max_turns=self.settings.max_turns,
-            error_handlers=RunErrorHandlers(
-                model_refusal=refusal, invalid_final_output=let_last_words_come
-            ),
-            run_config=config,
-        )
+        config = guarded(agent, self.agent, config)
+        run = begin_run(agent, given, run_context, config=config, max_turns=self.settings.max_turns)
         async with self.mcp_servers.using(agents_of(agent)):
             async for event in stream_run(
                 run,

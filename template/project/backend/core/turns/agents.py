@@ -7,9 +7,6 @@ from typing import Any
 from agents import Agent, FunctionTool, Handoff, RunConfig
 from chatkit.types import ThreadMetadata
 
-from core.models.provider import Models
-from core.models.source import UnknownModel
-
 ANSWERED_LAST = "agent"
 """Where a thread's metadata has the name of the agent that goes on with it."""
 
@@ -20,12 +17,12 @@ class WrongAgent(Exception):
 
 def answering(agent: Agent[Any]) -> list[Agent[Any]]:
     """The agents that may answer the user: this one, and those it hands over to, however far."""
-    return _reached(agent, _handed_to)
+    return _reached(agent, handed_to)
 
 
 def agents_of(agent: Agent[Any]) -> list[Agent[Any]]:
     """The agents that belong to this one: those that may answer, and those that are tools."""
-    return _reached(agent, lambda each: [*_handed_to(each), *_as_tools(each)])
+    return _reached(agent, lambda each: [*handed_to(each), *_as_tools(each)])
 
 
 def named(agent: Agent[Any], name: str | None) -> Agent[Any]:
@@ -70,26 +67,8 @@ def guarded(agent: Agent[Any], first: Agent[Any], config: RunConfig) -> RunConfi
     return replace(config, input_guardrails=both)
 
 
-def check_agents(agent: Agent[Any], models: Models) -> None:
-    """Raise WrongAgent for what no run could do."""
-    # One of the first agent's name is its clone, or the other way round, and may hand back.
-    names = [each.name for each in answering(agent) if each is agent or each.name != agent.name]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise WrongAgent(f"Two agents are named {twice}: a thread could not go on with either.")
-    for each in agents_of(agent):
-        if isinstance(each.model, str):
-            try:
-                models.source(each.model)
-            except UnknownModel as error:
-                raise WrongAgent(f"The agent {each.name}: {error}") from None
-
-
-def models_of(agent: Agent[Any]) -> Iterable[str]:
-    """The names of the models that the agents name."""
-    return [each.model for each in agents_of(agent) if isinstance(each.model, str)]
-
-
-def _handed_to(agent: Agent[Any]) -> list[Agent[Any]]:
+def handed_to(agent: Agent[Any]) -> list[Agent[Any]]:
+    """The agents that this one hands over to itself."""
     found: list[Agent[Any]] = []
     for each in agent.handoffs:
         # The SDK knows no other way from a Handoff to its agent, before it is handed over to.
@@ -97,6 +76,12 @@ def _handed_to(agent: Agent[Any]) -> list[Agent[Any]]:
         if isinstance(target, Agent):
             found.append(target)
     return found
+
+
+def models_of(agents: Iterable[Agent[Any]]) -> list[str]:
+    """The names of the models that the agents, and those that belong to them, name."""
+    every = [each for agent in agents for each in agents_of(agent)]
+    return [each.model for each in every if isinstance(each.model, str)]
 
 
 def _as_tools(agent: Agent[Any]) -> list[Agent[Any]]:

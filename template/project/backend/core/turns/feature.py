@@ -73,12 +73,17 @@ def _give(agent: Agent[Any], feature: Feature) -> None:
 
 
 def check_features(agents: Sequence[Agent[Any]], features: Sequence[Feature]) -> None:
-    """Raise WrongAgent for a feature that is for an agent which does not answer."""
+    """End the program with a sentence for a feature of an agent that is none of these.
+
+    Those that they hand over to count, too.
+    """
     known = [each.name for agent in agents for each in answering(agent)]
     for feature in features:
+        if isinstance(feature.agents, str):
+            give_up("app/wiring.py: a Feature's agents are a list of names, and not one name.")
         for name in feature.agents or ():
             if name not in known:
-                raise WrongAgent(f"A feature is for the agent {name}, and there is none to answer.")
+                give_up(f"app/wiring.py: a Feature is for the agent {name}, and there is none.")
 
 
 def actions_of(features: Sequence[Feature]) -> Actions:

@@ -87,7 +87,14 @@ def with_models(config: RunConfig | dict[str, Any] | None) -> RunConfig | dict[s
             return RunConfig(model_provider=models)
         case dict():
             return {"model_provider": models, **config}
-        case RunConfig(model_provider=MultiProvider() as provider) if is_untouched(provider):
+        case _:
+            return having_models(config, models)
+
+
+def having_models(config: RunConfig, models: ModelProvider) -> RunConfig:
+    """The configuration, with these models if it names no provider."""
+    match config.model_provider:
+        case MultiProvider() as provider if is_untouched(provider):
             return replace(config, model_provider=models)
         case _:
             return config

@@ -175,15 +175,31 @@ def test_what_runs_beside_the_answer_has_the_project_s_model(
     assert "I do." in str(model.inputs[-1])
 
 
+def plain() -> str:
+    """A function that nobody has made a tool."""
+    return ""
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
         ({"model": "nobody/knows"}, "nobody/knows is not known"),
         ({"handoffs": [Agent(name="same"), Agent(name="same")]}, "Two agents are named same"),
-        ({"tools": [function_tool(lambda: "", name_override="weigh")]}, "two tools named weigh"),
+        ({"handoffs": [Agent(name="wrong")]}, "Two agents are named wrong"),
+        ({"tools": [function_tool(plain, name_override="weigh")]}, "two tools named weigh"),
+        ({"tools": [weigh, weigh]}, "two tools, or hand-offs, named weigh"),
         ({"handoffs": [Agent(name="b", model="nobody/knows")]}, "The agent b: The model nobody"),
+        ({"tools": [plain]}, "the function plain cannot stand in its tools. It may want @function"),
+        ({"handoffs": ["billing"]}, "'billing' cannot stand in its handoffs"),
+        ({"input_guardrails": [plain]}, "the function plain cannot stand in its input_guardrails"),
+        ({"output_type": dict[str, int]}, "its output_type cannot be asked for"),
+        ({"instructions": plain}, "takes two arguments"),
     ],
-    ids=["a model", "two of a name", "two tools of a name", "a model of another"],
+    ids=[
+        *("a model", "two of a name", "the first one's name", "two tools of a name"),
+        *("one tool twice", "a model of another", "a function", "a name", "a guardrail"),
+        *("an output_type", "instructions"),
+    ],
 )
 def test_an_agent_that_cannot_answer_ends_the_start_with_a_sentence(
     settings: Settings, capsys: pytest.CaptureFixture[str], wrong: dict[str, Any], words: str
@@ -192,6 +208,17 @@ def test_an_agent_that_cannot_answer_ends_the_start_with_a_sentence(
     with pytest.raises(SystemExit):
         scripted_server(settings, ScriptedModel(), agent=agent, features=[Feature([weigh])])
     assert words in capsys.readouterr().err
+
+
+def test_run_config_that_names_no_provider_has_the_project_s(
+    settings: Settings, model: NotingModel, chat: Chat, server: AgentServer
+) -> None:
+    server.run_config = lambda model, source: RunConfig(  # type: ignore[method-assign]
+        model_settings=ModelSettings(temperature=0.75)
+    )
+    model.answers[:] = ["Hello."]
+    assert chat.messages(thread_of(chat.say("Hello")))[-1] == "Hello."
+    assert model.settings[0].temperature == 0.75
 
 
 def test_a_client_tool_of_an_agent_that_is_a_tool_ends_the_start(

@@ -1,0 +1,50 @@
+"""A run of an agent, begun, or gone on with."""
+
+from typing import Any
+
+from agents import (
+    Agent,
+    RunConfig,
+    RunErrorHandlers,
+    Runner,
+    RunResultStreaming,
+    RunState,
+    TResponseInputItem,
+    UserError,
+)
+from chatkit.agents import AgentContext
+
+from core.context import RequestContext
+from core.turns.failures import failed_run
+from core.turns.final_output import let_last_words_come, refusal
+from core.turns.paused_run import PausedState
+
+
+def begin_run(
+    agent: Agent[Any],
+    given: list[TResponseInputItem] | PausedState,
+    context: AgentContext[RequestContext],
+    *,
+    config: RunConfig,
+    max_turns: int,
+) -> RunResultStreaming:
+    """Begin to run the agent with the model's input, or go on with a run that was paused.
+
+    Raises CustomStreamError where the Agents SDK cannot make a run of this agent. It has asked
+    nobody by then.
+    """
+    try:
+        return Runner.run_streamed(
+            agent,
+            given,
+            context=None if isinstance(given, RunState) else context,
+            max_turns=max_turns,
+            error_handlers=RunErrorHandlers(
+                model_refusal=refusal, invalid_final_output=let_last_words_come
+            ),
+            run_config=config,
+        )
+    except Exception as error:
+        wrong = UserError(f"The agent {agent.name} cannot be run: {error}")
+        wrong.__cause__ = error
+        raise failed_run(wrong, context.request_context, begun=False, api_key=None) from None
