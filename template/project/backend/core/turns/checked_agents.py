@@ -3,7 +3,7 @@
 import inspect
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from agents import (
     Agent,
@@ -22,7 +22,7 @@ from core.turns.agents import WrongAgent, agents_of, answering, handed_to
 
 # What an agent's lists hold, and what makes it of a function.
 KINDS: dict[str, tuple[tuple[type[Any], ...], str]] = {
-    "tools": (get_args(Tool), "@function_tool"),
+    "tools": (tuple(get_origin(kind) or kind for kind in get_args(Tool)), "@function_tool"),
     "handoffs": ((Agent, Handoff), "handoff(…)"),
     "input_guardrails": ((InputGuardrail,), "@input_guardrail"),
     "output_guardrails": ((OutputGuardrail,), "@output_guardrail"),
