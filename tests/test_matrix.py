@@ -173,6 +173,7 @@ LEVEL_2 = {
     "backend/core/turns/run_stream.py",
     "backend/core/turns/runs_beside.py",
     "backend/core/turns/thoughts.py",
+    "backend/core/turns/title_maker.py",
     "backend/core/turns/tools.py",
     "backend/core/turns/watched_run.py",
     "backend/core/turns/widget_actions.py",

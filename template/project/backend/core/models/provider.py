@@ -51,14 +51,23 @@ class Models(ModelProvider):
         """The model of this name, or MODEL. Raises UnknownModel with a sentence."""
         return self.default.model if model_name is None else self.source(model_name).named_model
 
-    def start(self, names: Iterable[str] = ()) -> None:
-        """Begin to load MODEL, and the models of these names, without which no agent can answer.
+    def start(self, names: Iterable[str | None] = (None,)) -> None:
+        """Begin to load the models of these names, without which no agent can answer.
 
-        Needs a running event loop; does nothing the second time.
+        None is MODEL. Needs a running event loop; does nothing the second time.
         """
-        self._needed = list(dict.fromkeys([self.default, *map(self.source, names)]))
+        sources = [self.default if name is None else self.source(name) for name in names]
+        self._needed = list(dict.fromkeys(sources))
         for source in self._needed:
             source.start()
+
+    async def loaded(self, named: str | Model | None, default: ModelSource) -> None:
+        """Wait for the model that an agent names, or for the default one if it names none.
+
+        Raises ModelUnavailable with a sentence.
+        """
+        if not isinstance(named, Model):
+            await (default if named is None else self.source(named)).get()
 
     def close(self) -> None:
         """Give back what the models have taken."""

@@ -17,6 +17,7 @@ from agents import (
     Tool,
     TResponseInputItem,
     Usage,
+    set_tracing_disabled,
 )
 from agents.models import get_default_model_settings
 from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
@@ -24,6 +25,9 @@ from openai.types.responses import Response
 
 log = logging.getLogger("app")
 
+# Otherwise every conversation goes to OpenAI's trace store as soon as OPENAI_API_KEY is set. Here,
+# since this is imported before app/agent.py, which may want traces of its own.
+set_tracing_disabled(True)
 
 TIMEOUT_MARGIN = 10.0
 """Seconds that a client waits beyond MODEL_TIMEOUT, which watched_run.py watches."""

@@ -3,14 +3,14 @@
 import logging
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from agents import (
     Agent,
     Model,
     RunConfig,
+    RunHooks,
     TResponseInputItem,
-    set_tracing_disabled,
 )
 from chatkit.agents import AgentContext, ResponseStreamConverter, ThreadItemConverter
 from chatkit.errors import CustomStreamError
@@ -31,14 +31,14 @@ from core.settings import give_up
 from core.stores.base import BaseStore
 from core.turns.agent_settings import AgentSettings
 from core.turns.agents import (
-    ANSWERED_LAST,
     WrongAgent,
     agents_of,
     give_way_back,
+    goes_on_with,
     guarded,
     models_of,
-    named,
     remember_agent,
+    remember_beginning,
 )
 from core.turns.approvals import WAITING
 from core.turns.begun_run import begin_run
@@ -56,29 +56,15 @@ from core.turns.resuming_server import ResumingServer
 from core.turns.run_stream import stream_run
 from core.turns.running import STOP_SECONDS, Turns
 from core.turns.runs_beside import (
-    add_models,
+    RunsBeside,
+    add_runs_beside,
     having_models,
-    models_for_runs,
-    remove_models,
+    remove_runs_beside,
 )
+from core.turns.title_maker import TitleMaker
 from core.turns.watched_run import Unanswered
 
 log = logging.getLogger("app")
-
-# Otherwise every conversation goes to OpenAI's trace store as soon as OPENAI_API_KEY is set.
-set_tracing_disabled(True)
-
-
-class TitleMaker(Protocol):
-    """What gives a new thread a better title than its first words."""
-
-    def begin(
-        self, thread: ThreadMetadata, message: UserMessageItem, context: RequestContext
-    ) -> None:
-        """Make a title out of a thread's first message, beside the answer."""
-
-    async def close(self) -> None:
-        """Called once, after the last request."""
 
 
 class AgentServer(ResumingServer):
@@ -93,6 +79,8 @@ class AgentServer(ResumingServer):
     item_converter: ThreadItemConverter = ItemConverter()
     """Asked at the beginning of each turn: it turns the thread's newest items into the model's
     input, such as attachments, tags, widgets and hidden items."""
+    run_hooks: RunHooks[AgentContext[RequestContext]] | None = None
+    """The Agents SDK's hooks for every run that answers; an agent may have hooks of its own."""
     stays_with_agent = True
     """Whether a thread goes on with the agent that it was handed over to. Then each agent can
     hand back."""
@@ -126,6 +114,7 @@ class AgentServer(ResumingServer):
         self.resources.inside = lambda: self.mcp_servers.open(
             [each for one in (self.agent, *agents_chosen(self.tools)) for each in agents_of(one)]
         )
+        self.beside = RunsBeside(model_provider, self.mcp_servers)
         self.check_agents(agent)
         if type(self).answered_by == ResumingServer.answered_by:
             self.answered_by = self.model.name
@@ -156,13 +145,13 @@ class AgentServer(ResumingServer):
     async def start(self) -> None:
         await super().start()
         self.model_provider.start(models_of([self.agent, *agents_chosen(self.tools)]))
-        add_models(self.model_provider)
+        add_runs_beside(self.beside)
 
     async def close(self) -> None:
         if self.titles:
             await self.titles.close()
         await super().close()
-        remove_models(self.model_provider)
+        remove_runs_beside(self.beside)
         self.model_provider.close()
 
     async def not_ready(self) -> str | None:
@@ -192,7 +181,7 @@ class AgentServer(ResumingServer):
         not list.
         """
         tool = (await self.choices.of(thread, message, context)).tool
-        last = named(self.agent, thread.metadata.get(ANSWERED_LAST))
+        last = goes_on_with(thread, message, self.agent)
         return last if tool is None else tool.agent or having(tool, last, self.agent)
 
     async def model_for(
@@ -264,6 +253,8 @@ class AgentServer(ResumingServer):
         # Whatever waited in the thread does so no more.
         thread.metadata.pop(WAITING, None)
         agent, source = await self.chosen(thread, input_user_message, context)
+        if input_user_message:
+            remember_beginning(thread, input_user_message, agent, self.agent)
         # The user's message is stored already, so the history holds it.
         history = await model_input(
             self.store,
@@ -321,16 +312,23 @@ class AgentServer(ResumingServer):
         context = run_context.request_context
         turn = self.turns.of(context)
         try:
-            await source.get()
+            await self.model_provider.loaded(agent.model, source)
         except Exception as error:
             raise failed_run(error, context, begun=False, api_key=source.key_name) from None
         if turn.stop.is_set():
             return
         usual = WithDefault(self.model_provider, source.model)
         config = having_models(self.run_config(source.model, source), usual)
-        models_for_runs(config.model_provider)
+        self.beside.having(config.model_provider).for_this_turn()
         config = guarded(agent, self.agent, config)
-        run = begin_run(agent, given, run_context, config=config, max_turns=self.settings.max_turns)
+        run = begin_run(
+            agent,
+            given,
+            run_context,
+            config=config,
+            hooks=self.run_hooks,
+            max_turns=self.settings.max_turns,
+        )
         async with self.mcp_servers.using(agents_of(agent)):
             async for event in stream_run(
                 run,

@@ -4,11 +4,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from agents import Agent, FunctionTool, Handoff, RunConfig
-from chatkit.types import ThreadMetadata
+from agents import Agent, FunctionTool, Handoff, Model, RunConfig
+from chatkit.types import ThreadMetadata, UserMessageItem
 
 ANSWERED_LAST = "agent"
 """Where a thread's metadata has the name of the agent that goes on with it."""
+
+
+BEGAN_WITH = "began"
+"""Where it has, for its newest messages, which agent began to answer each: Retry begins with it."""
+MOST_MESSAGES = 50
 
 
 class WrongAgent(Exception):
@@ -52,6 +57,23 @@ def remember_agent(thread: ThreadMetadata, agent: Agent[Any], first: Agent[Any])
         thread.metadata[ANSWERED_LAST] = agent.name
 
 
+def goes_on_with(
+    thread: ThreadMetadata, message: UserMessageItem | None, first: Agent[Any]
+) -> Agent[Any]:
+    """The agent that answers next: for a message that is answered again, the one that began to."""
+    began = thread.metadata.get(BEGAN_WITH, {}).get(message.id) if message else None
+    return named(first, began or thread.metadata.get(ANSWERED_LAST))
+
+
+def remember_beginning(
+    thread: ThreadMetadata, message: UserMessageItem, agent: Agent[Any], first: Agent[Any]
+) -> None:
+    """Note in the thread which agent begins to answer the message, if there are several."""
+    if len(answering(first)) > 1:
+        began = {**thread.metadata.get(BEGAN_WITH, {}), message.id: agent.name}
+        thread.metadata[BEGAN_WITH] = dict(list(began.items())[-MOST_MESSAGES:])
+
+
 def guarded(agent: Agent[Any], first: Agent[Any], config: RunConfig) -> RunConfig:
     """The configuration, in which the guardrails of the first agent are for every message.
 
@@ -78,10 +100,10 @@ def handed_to(agent: Agent[Any]) -> list[Agent[Any]]:
     return found
 
 
-def models_of(agents: Iterable[Agent[Any]]) -> list[str]:
-    """The names of the models that the agents, and those that belong to them, name."""
+def models_of(agents: Iterable[Agent[Any]]) -> list[str | None]:
+    """The models that the agents, and those that belong to them, name; None for who names none."""
     every = [each for agent in agents for each in agents_of(agent)]
-    return [each.model for each in every if isinstance(each.model, str)]
+    return [each.model for each in every if not isinstance(each.model, Model)]
 
 
 def _as_tools(agent: Agent[Any]) -> list[Agent[Any]]:

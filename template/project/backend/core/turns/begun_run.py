@@ -6,6 +6,7 @@ from agents import (
     Agent,
     RunConfig,
     RunErrorHandlers,
+    RunHooks,
     Runner,
     RunResultStreaming,
     RunState,
@@ -26,6 +27,7 @@ def begin_run(
     context: AgentContext[RequestContext],
     *,
     config: RunConfig,
+    hooks: RunHooks[AgentContext[RequestContext]] | None,
     max_turns: int,
 ) -> RunResultStreaming:
     """Begin to run the agent with the model's input, or go on with a run that was paused.
@@ -39,6 +41,7 @@ def begin_run(
             given,
             context=None if isinstance(given, RunState) else context,
             max_turns=max_turns,
+            hooks=hooks,
             error_handlers=RunErrorHandlers(
                 model_refusal=refusal, invalid_final_output=let_last_words_come
             ),

@@ -15,6 +15,7 @@ from chatkit.types import (
 )
 
 from core.context import RequestContext
+from core.models.provider import Models
 from core.models.source import ModelSource
 from core.turns.approval_server import ApprovalServer
 from core.turns.approvals import LOST, WAITING, Waiting
@@ -34,6 +35,8 @@ log = logging.getLogger("app")
 
 class ResumingServer(ApprovalServer):
     """Keeps runs with interruptions, and goes on with each exactly where it stood."""
+
+    model_provider: Models
 
     @abstractmethod
     async def chosen(
@@ -85,7 +88,7 @@ class ResumingServer(ApprovalServer):
         )
         kept = PausedRun.model_validate(waiting.run)
         try:
-            await source.get()
+            await self.model_provider.loaded(agent.model, source)
             state = await resumed(kept, agent, run_context, waiting.cards)
         except ProgramChanged as error:
             log.warning("request %s: a run cannot go on: %s", context.request_id, error)

@@ -1,7 +1,8 @@
-"""Runs beside the answer, as in a guardrail or a tool: they have the project's models, too."""
+"""Runs beside the answer, as in a guardrail or a tool: they have what the answer has."""
 
+import asyncio
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agents import (
@@ -15,31 +16,46 @@ from agents import (
 )
 from agents.run import AgentRunner, RunState, set_default_agent_runner
 
-_of_turn: ContextVar[ModelProvider | None] = ContextVar("models", default=None)
-_of_process: list[ModelProvider] = []
+from core.turns.agents import agents_of
+from core.turns.mcp import McpServers
 
 
-def models_for_runs(models: ModelProvider) -> None:
-    """Let what runs from here on have these models, unless it names a provider itself.
+@dataclass(eq=False)
+class RunsBeside:
+    """What runs beside the answers of a server have of it: its models, and open MCP servers."""
 
-    It counts for the turn, and for what that begins.
-    """
-    _of_turn.set(models)
+    models: ModelProvider
+    mcp_servers: McpServers
+    loop: asyncio.AbstractEventLoop | None = None
+    """Where the server runs: MCP servers are opened there only."""
+
+    def having(self, models: ModelProvider) -> "RunsBeside":
+        """The same with other models."""
+        return replace(self, models=models)
+
+    def for_this_turn(self) -> None:
+        """Let what runs from here on, and what that begins, have them."""
+        _of_turn.set(self)
 
 
-def add_models(models: ModelProvider) -> None:
-    """Let runs outside of a turn have these models, such as those of a route of one's own.
+_of_turn: ContextVar[RunsBeside | None] = ContextVar("runs_beside", default=None)
+_of_process: list[RunsBeside] = []
+
+
+def add_runs_beside(beside: RunsBeside) -> None:
+    """Let runs outside of a turn have them, such as those of a route of one's own.
 
     Of several servers in a process the one that started last counts.
     """
+    beside.loop = asyncio.get_running_loop()
     set_default_agent_runner(ProjectRunner())
-    _of_process.append(models)
+    _of_process.append(beside)
 
 
-def remove_models(models: ModelProvider) -> None:
-    """Undo add_models."""
-    if models in _of_process:
-        _of_process.remove(models)
+def remove_runs_beside(beside: RunsBeside) -> None:
+    """Undo add_runs_beside."""
+    if beside in _of_process:
+        _of_process.remove(beside)
 
 
 class ProjectRunner(AgentRunner):
@@ -55,7 +71,7 @@ class ProjectRunner(AgentRunner):
         input: str | list[TResponseInputItem] | RunState[Any],
         **kwargs: Any,
     ) -> RunResult:
-        kwargs["run_config"] = with_models(kwargs.get("run_config"))
+        kwargs["run_config"] = run_config_beside(starting_agent, kwargs.get("run_config"))
         return await super().run(starting_agent, input, **kwargs)
 
     def run_sync(
@@ -64,7 +80,7 @@ class ProjectRunner(AgentRunner):
         input: str | list[TResponseInputItem] | RunState[Any],
         **kwargs: Any,
     ) -> RunResult:
-        kwargs["run_config"] = with_models(kwargs.get("run_config"))
+        kwargs["run_config"] = run_config_beside(starting_agent, kwargs.get("run_config"))
         return super().run_sync(starting_agent, input, **kwargs)
 
     def run_streamed(
@@ -73,22 +89,29 @@ class ProjectRunner(AgentRunner):
         input: str | list[TResponseInputItem] | RunState[Any],
         **kwargs: Any,
     ) -> RunResultStreaming:
-        kwargs["run_config"] = with_models(kwargs.get("run_config"))
+        kwargs["run_config"] = run_config_beside(starting_agent, kwargs.get("run_config"))
         return super().run_streamed(starting_agent, input, **kwargs)
 
 
-def with_models(config: RunConfig | dict[str, Any] | None) -> RunConfig | dict[str, Any] | None:
-    """The configuration of a run, with the project's models if it names no provider."""
-    models = _of_turn.get() or next(reversed(_of_process), None)
+def run_config_beside(
+    agent: Agent[Any], config: RunConfig | dict[str, Any] | None
+) -> RunConfig | dict[str, Any] | None:
+    """The configuration of a run, with the project's models if it names no provider.
+
+    The agents' MCP servers are opened.
+    """
+    beside = _of_turn.get() or next(reversed(_of_process), None)
+    if beside is None:
+        return config
+    if asyncio._get_running_loop() is beside.loop:
+        beside.mcp_servers.keep(agents_of(agent))
     match config:
-        case _ if models is None:
-            return config
         case None:
-            return RunConfig(model_provider=models)
+            return RunConfig(model_provider=beside.models)
         case dict():
-            return {"model_provider": models, **config}
+            return {"model_provider": beside.models, **config}
         case _:
-            return having_models(config, models)
+            return having_models(config, beside.models)
 
 
 def having_models(config: RunConfig, models: ModelProvider) -> RunConfig:

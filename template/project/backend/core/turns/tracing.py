@@ -27,7 +27,7 @@ class TracingSettings(ServerSettings):
 
 
 def trace(settings: TracingSettings) -> None:
-    """Send every conversation to OpenAI's trace store if TRACING is true, and else none."""
-    set_tracing_disabled(not settings.tracing)
+    """Send every conversation to OpenAI's trace store if TRACING is true."""
     if settings.tracing and settings.openai_api_key:
+        set_tracing_disabled(False)
         set_tracing_export_api_key(settings.openai_api_key.get_secret_value())

@@ -9,20 +9,23 @@ from agents import (
     ModelSettings,
     RunConfig,
     RunContextWrapper,
+    RunHooks,
     Runner,
     function_tool,
     handoff,
     input_guardrail,
 )
-from chat_client import Chat, thread_of
+from chat_client import Chat, serving, thread_of
+from chatkit.agents import AgentContext
 from scripted_model import ScriptedModel, tool_call
 from scripted_server import scripted_server
 
+from core.context import RequestContext
 from core.turns.agent_server import AgentServer
 from core.turns.feature import Feature
 from core.turns.server import TurnServer
 
-from app.wiring import Settings
+from app.wiring import Settings, build_app
 
 TO_BILLING = tool_call("transfer_to_billing")
 BACK = tool_call("transfer_to_first")
@@ -240,3 +243,42 @@ def test_an_agent_of_one_turn_with_an_unknown_model_ends_that_turn_alone(
     server.agent.model = "another"
     model.answers[:] = ["Hello."]
     assert chat.messages(thread_of(chat.say("Hello")))[-1] == "Hello."
+
+
+def test_retry_begins_with_the_agent_that_began(chat: Chat, model: NotingModel) -> None:
+    model.answers[:] = ["Hello.", TO_BILLING, "Which bill?", TO_BILLING, "Which one?", "Hi."]
+    thread_id = thread_of(chat.say("Hello"))
+    chat.say("My bill, please.", thread_id)
+    page = chat.post("items.list", thread_id=thread_id, order="asc").json()
+    first, second = [item["id"] for item in page["data"] if item["type"] == "user_message"]
+    chat.post("threads.retry_after_item", thread_id=thread_id, item_id=second)
+    assert model.instructions[-2:] == ["You ask.", "You bill."]
+    chat.post("threads.retry_after_item", thread_id=thread_id, item_id=first)
+    assert model.instructions[-1] == "You ask."
+
+
+def test_a_project_s_own_hooks_see_every_run(
+    chat: Chat, model: NotingModel, server: AgentServer
+) -> None:
+    began: list[str] = []
+
+    class Noting(RunHooks[AgentContext[RequestContext]]):
+        async def on_agent_start(self, context: Any, agent: Any) -> None:
+            began.append(agent.name)
+
+    server.run_hooks = Noting()
+    model.answers[:] = [TO_BILLING, "Your bill?"]
+    chat.say("My bill, please.")
+    assert began == ["first", "billing"]
+
+
+def test_an_agent_with_a_model_of_its_own_needs_no_other(
+    settings: Settings, model: NotingModel, first: Agent[Any]
+) -> None:
+    first.model = model
+    server = scripted_server(settings, model, agent=first.clone(handoffs=[]))
+    server.model_provider.default.missing = "SOME_API_KEY"
+    model.answers[:] = ["Hello."]
+    with serving(build_app(settings, server)) as http:
+        assert http.get("/ready").status_code == 200
+        assert Chat(http).messages(thread_of(Chat(http).say("Hello")))[-1] == "Hello."
