@@ -324,7 +324,7 @@ IMPORTED_AS = {
 
 
 # Defaults as .env.example has them.
-AS_WRITTEN = {"None": "", "[]": "", "True": "true", "False": "false", "MEMORY": "memory://"}
+AS_WRITTEN = {"None": "", "[]": "", "{}": "", "True": "true", "False": "false", "MEMORY": "memory://"}
 
 
 @pytest.fixture
@@ -607,7 +607,7 @@ def test_the_readme_speaks_of_this_project_alone(combination: Combination, proje
     for named in re.findall(r"`((?:app|core|tests|migrations)/[\w./]*)`", readme):
         assert (project / "backend" / named).exists(), named
     settings = {name.upper() for name in settings_of(project)}
-    settings |= {"FORWARDED_ALLOW_IPS", "HTTPS_PROXY"}
+    settings |= {"FORWARDED_ALLOW_IPS", "HTTPS_PROXY", "OLLAMA_CONTEXT_LENGTH"}
     for name in re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", readme):
         assert name in settings, name
     before_update = readme[: readme.index("## Update")].lower()

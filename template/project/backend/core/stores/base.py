@@ -48,11 +48,13 @@ class BaseStore(Store[RequestContext]):
         None if there is no such thread. Raises NotFoundError if there is no such item.
         """
         found: list[ThreadItem] = []
+        # A context of one's own, in a script say, needs no more than a user_id.
+        set_aside: frozenset[str] = getattr(context, "set_aside", frozenset())
         while True:
             page = await self.page_of_items(thread_id, after, limit, order, context)
-            if not context.set_aside:
+            if not set_aside:
                 return page
-            found += [item for item in page.data if item.id not in context.set_aside]
+            found += [item for item in page.data if item.id not in set_aside]
             if not page.has_more or len(found) > page_size(limit):
                 return page_of(found, page_size(limit))
             after = page.after
