@@ -9,6 +9,8 @@ from chatkit.types import ThreadMetadata
 from starlette.requests import HTTPConnection
 from typing_extensions import TypeVar
 
+from core.sentences import Languages, Sentence
+
 LOCAL_USER = "local"
 
 ResourcesT = TypeVar("ResourcesT", default=Any)
@@ -39,11 +41,13 @@ class RequestContext(Generic[ResourcesT]):
     tenant: str | None = None
     locale: str | None = None
     request_id: str = field(default_factory=new_request_id)
-    # The server sets these two before anybody else gets the context.
+    # The server sets these three before anybody else gets the context.
     store: "Store[RequestContext[Any]]" = field(init=False, repr=False)
     """The conversations; each of its methods takes this context, and finds only this user's."""
     resources: ResourcesT = field(init=False, repr=False)
     """What app/resources.py has opened."""
+    languages: Languages = field(default=Languages(), init=False, repr=False)
+    """What the server says in each language."""
     set_aside: frozenset[str] = field(default=frozenset(), init=False, repr=False)
     """The items that the store does not list for this request: the answer that Retry replaces."""
     thread: ThreadMetadata = field(init=False, repr=False)
@@ -51,4 +55,9 @@ class RequestContext(Generic[ResourcesT]):
 
     def signed(self, sentence: str) -> str:
         """The sentence as a person reads it, with the id under which the log has the cause."""
-        return f"{sentence} (Request {self.request_id})"
+        told, id = self.told(sentence), self.request_id
+        return self.told(Sentence("{sentence} (Request {id})", sentence=told, id=id))
+
+    def told(self, sentence: str) -> str:
+        """The sentence in the user's language, if the template or the project has it there."""
+        return self.languages.told(sentence, self.locale)

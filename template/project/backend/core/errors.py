@@ -6,13 +6,15 @@ from chatkit.store import NotFoundError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from core.sentences import Sentence
+
 log = logging.getLogger("app")
 
-FAILED = "Something went wrong on the server."
+FAILED = Sentence("Something went wrong on the server.")
 
 
 class Refused(Exception):
-    """A request that is answered with a sentence and an HTTP status.
+    """A request that is answered with a sentence, in the user's language, and an HTTP status.
 
     Actions, tools, routes and the hooks of app/server.py may raise it. Once a stream has begun it
     ends with the sentence, and the status is not sent.
@@ -36,7 +38,7 @@ class ThreadBusy(Refused):
 
     def __init__(self) -> None:
         super().__init__(
-            "This conversation is still being answered. Wait for the answer, or stop it.",
+            Sentence("This conversation is still being answered. Wait for the answer, or stop it."),
             409,
             **{"Retry-After": "5"},
         )
@@ -52,10 +54,10 @@ def as_refused(error: Exception, request_id: str) -> Refused:
         case ClientDisconnect():
             return Refused("The client has left.", 499)
         case NotFoundError():
-            return Refused("There is no such thread, item or attachment.", 404)
+            return Refused(Sentence("There is no such thread, item or attachment."), 404)
         case StoreError():
             log.error("request %s: %s", request_id, error)
-            away = "The conversations cannot be reached now. Try again in a moment."
+            away = Sentence("The conversations cannot be reached now. Try again in a moment.")
             return Refused(away, 503, **{"Retry-After": "5"})
         case _:
             # Who swallows the error logs its traceback.

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from agents import UserError
 
+from core.sentences import Sentence
+
 CORE = os.path.join(Path(__file__).parent, "")
 PYTHON = os.path.join(sysconfig.get_path("stdlib"), "")
 PROVIDERS = ("openai", "litellm")
@@ -19,7 +21,7 @@ MODEL_CALL = "agents.run_internal.model_retry"
 """Where the SDK asks a model: what fails within is the provider's, also of a model of one's own."""
 ABOUT_CODE = (TypeError, AttributeError, NameError, ImportError, NotImplementedError)
 """Their words name code, and quote nobody."""
-OWN_FAILED = "The project's own code failed. The server's log has the cause."
+OWN_FAILED = Sentence("The project's own code failed. The server's log has the cause.")
 
 
 def is_own(error: BaseException) -> bool:

@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 
 from core.context import RequestContext
 from core.errors import Refused
+from core.sentences import Sentence, counted
 from core.settings import ServerSettings
 
 log = logging.getLogger("app")
@@ -94,12 +95,13 @@ class Limits:
         if wait is None:
             wait = self._here.count(self._rate, key)
         if wait:
-            raise Refused(
-                f"You have sent {_many(self._rate.amount, 'message')} within "
-                f"{_many(self._rate.multiples, self._rate.GRANULARITY.name)}. Wait {_time(wait)}.",
-                429,
-                **{"Retry-After": str(wait)},
+            sentence = Sentence(
+                "You have sent {messages} within {time}. Wait {wait}.",
+                messages=counted(self._rate.amount, "1 message", "{number} messages"),
+                time=_units(self._rate.multiples, self._rate.GRANULARITY.name),
+                wait=_time(wait),
             )
+            raise Refused(sentence, 429, **{"Retry-After": str(wait)})
 
     @asynccontextmanager
     async def turn(self, context: RequestContext) -> AsyncIterator[None]:
@@ -112,12 +114,11 @@ class Limits:
     def stream(self, user_id: str) -> Iterator[None]:
         """Hold one of this user's streams. Raises Refused with 429 if all of them are open."""
         if self._open[user_id] >= self._streams:
-            raise Refused(
-                f"You have {_many(self._streams, 'answer')} under way. Wait for the end of one, "
-                "or stop it.",
-                429,
-                **{"Retry-After": str(STREAM_SECONDS)},
+            sentence = Sentence(
+                "You have {answers} under way. Wait for the end of one, or stop it.",
+                answers=counted(self._streams, "1 answer", "{number} answers"),
             )
+            raise Refused(sentence, 429, **{"Retry-After": str(STREAM_SECONDS)})
         self._open[user_id] += 1
         try:
             yield
@@ -216,13 +217,21 @@ def _key(user_id: str) -> str:
     return blake2b(user_id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _time(seconds: int) -> str:
+def _time(seconds: int) -> Sentence:
     """The time in the largest unit that does not make a mere 1 of it, rounded up."""
     for unit, size in (("hour", 3600), ("minute", 60)):
         if seconds > 2 * size:
-            return _many(math.ceil(seconds / size), unit)
-    return _many(seconds, "second")
+            return _units(math.ceil(seconds / size), unit)
+    return _units(seconds, "second")
 
 
-def _many(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _units(number: int, unit: str) -> Sentence:
+    match unit:
+        case "day":
+            return counted(number, "1 day", "{number} days")
+        case "hour":
+            return counted(number, "1 hour", "{number} hours")
+        case "minute":
+            return counted(number, "1 minute", "{number} minutes")
+        case _:
+            return counted(number, "1 second", "{number} seconds")

@@ -26,7 +26,7 @@ from pydantic import (
 from starlette.requests import Request
 
 from core.auth.sign_in import language_of
-from core.auth.users import AuthUrl, is_user_id, roles_of, text_or_none
+from core.auth.users import SIGN_IN, SIGN_INS_UNCHECKED, AuthUrl, is_user_id, roles_of, text_or_none
 from core.context import RequestContext, request_id_of
 from core.errors import Refused
 from core.settings import Origins, ServerSettings
@@ -132,7 +132,7 @@ class SessionAuth:
         cookies = b"; ".join(value for name, value in request.headers.raw if name == b"cookie")
         answer = await self._answer(cookies, request) if cookies else None
         if answer is None or answer.user is None or ended(answer):
-            raise Refused("Sign in to use this chat.", 401, **{"WWW-Authenticate": "Cookie"})
+            raise Refused(SIGN_IN, 401, **{"WWW-Authenticate": "Cookie"})
         return self.context_of(answer, answer.user, request)
 
     def context_of(self, answer: Answer, user: User, request: Request) -> RequestContext:
@@ -200,7 +200,7 @@ class SessionAuth:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             log.error("AUTH_SESSION_URL answers no session: %s %s", first["type"], first["loc"])
         raise Refused(
-            "Sign-ins cannot be checked right now. Try again in a moment.",
+            SIGN_INS_UNCHECKED,
             503,
             **{"Retry-After": str(RETRY_SECONDS)},
         )

@@ -21,9 +21,10 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from starlette.requests import Request
 
 from core.auth.sign_in import language_of
-from core.auth.users import AuthUrl, is_user_id, roles_of, text_or_none
+from core.auth.users import SIGN_IN, SIGN_INS_UNCHECKED, AuthUrl, is_user_id, roles_of, text_or_none
 from core.context import RequestContext, request_id_of
 from core.errors import Refused
+from core.sentences import Sentence
 from core.settings import ServerSettings, give_up, load
 
 log = logging.getLogger("app")
@@ -191,7 +192,7 @@ def bearer_token(request: Request) -> str:
     """
     sent = request.headers.getlist("authorization")
     if not sent:
-        raise Refused("Sign in to use this chat.", 401, **{"WWW-Authenticate": "Bearer"})
+        raise Refused(SIGN_IN, 401, **{"WWW-Authenticate": "Bearer"})
     token = BEARER.fullmatch(sent[0])
     if len(sent) > 1 or token is None or len(token[1]) > MAX_TOKEN:
         raise invalid_token()
@@ -200,7 +201,7 @@ def bearer_token(request: Request) -> str:
 
 def invalid_token() -> Refused:
     return Refused(
-        "Your sign-in is not valid, or no longer. Sign in again.",
+        Sentence("Your sign-in is not valid, or no longer. Sign in again."),
         401,
         **{"WWW-Authenticate": 'Bearer error="invalid_token"'},
     )
@@ -264,7 +265,7 @@ class ProviderKeys:
         if self._fetched:
             raise jwt.PyJWKSetError
         raise Refused(
-            "Sign-ins cannot be checked right now. Try again in a moment.",
+            SIGN_INS_UNCHECKED,
             503,
             **{"Retry-After": str(PAUSE_SECONDS)},
         )

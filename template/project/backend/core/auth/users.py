@@ -7,9 +7,13 @@ import httpx
 from pydantic import AfterValidator
 
 from core.context import LOCAL_USER
+from core.sentences import Sentence
 from core.urls import checked_url
 
 MAX_USER_ID = 255
+
+SIGN_IN = Sentence("Sign in to use this chat.")
+SIGN_INS_UNCHECKED = Sentence("Sign-ins cannot be checked right now. Try again in a moment.")
 
 
 def _auth_url(value: str) -> str:

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
+from core.http.routes import told
 from core.protocol.inference_options import shown
 from core.turns.server import TurnServer
 
@@ -73,8 +74,9 @@ def add_chat_page(
         return await files.get_response("official.html", request.scope)
 
     @app.get(f"{base}/page/about.json", include_in_schema=False)
-    async def about() -> Response:
+    async def about(request: Request) -> Response:
         """What the page cannot know: where the server is, who answers, and what it offers."""
+        hint = server.hint()
         offers = {
             "attachments": server.offers("attachments.create"),
             "models": shown(server.model_options),
@@ -85,7 +87,7 @@ def add_chat_page(
                 "name": name,
                 "chatkit": chatkit,
                 "model": server.answered_by,
-                "hint": server.hint(),
+                "hint": hint and told(request, hint),
                 "starters": server.starters,
                 "offers": offers,
             },

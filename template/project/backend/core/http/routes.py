@@ -16,10 +16,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.auth.sign_in import language_of
 from core.context import RequestContext, request_id_of
 from core.errors import Refused, StoreError, as_refused
 from core.http.event_stream import EventStream
 from core.http.origins import add_cors, check_origin
+from core.sentences import Sentence
 from core.settings import ServerSettings
 from core.turns.server import TurnServer
 
@@ -161,7 +163,8 @@ async def identify(request: Request) -> RequestContext:
     check_origin(request, request.app.state.settings)
     server: TurnServer = request.app.state.server
     context = await server.sign_in.identify(request)
-    context.store = server.store
+    context.store, context.languages = server.store, server.languages
+    context.locale = request.state.locale = context.locale or language_of(request)
     return context
 
 
@@ -175,7 +178,8 @@ async def read_body(request: Request, limit: int) -> bytes:
         elif size > limit + DRAIN_BYTES:
             break
     if size > limit:
-        raise Refused(f"The message is too large: the limit is {limit} bytes.", 413)
+        sentence = Sentence("The message is too large: the limit is {limit} bytes.", limit=limit)
+        raise Refused(sentence, 413)
     return bytes(body)
 
 
@@ -185,10 +189,17 @@ async def failed(request: Request, error: Exception) -> Response:
     refused = as_refused(error, request_id)
     log.info("request %s: %s %s", request_id, refused.status, refused.sentence)
     return JSONResponse(
-        {"detail": refused.sentence, "request_id": request_id},
+        {"detail": told(request, refused.sentence), "request_id": request_id},
         refused.status,
         refused.headers | {"X-Request-ID": request_id},
     )
+
+
+def told(request: Request, sentence: str) -> str:
+    """The sentence in the language of whoever asks; before the sign-in, of the browser."""
+    server: TurnServer = request.app.state.server
+    locale = getattr(request.state, "locale", language_of(request))
+    return server.languages.told(sentence, locale)
 
 
 async def http_failed(request: Request, error: Exception) -> Response:

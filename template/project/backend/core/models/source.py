@@ -23,6 +23,8 @@ from agents.models import get_default_model_settings
 from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
 from openai.types.responses import Response
 
+from core.sentences import Sentence
+
 log = logging.getLogger("app")
 
 # Otherwise every conversation goes to OpenAI's trace store as soon as OPENAI_API_KEY is set. Here,
@@ -38,7 +40,11 @@ ASKED = "_asked"
 
 
 class ModelUnavailable(Exception):
-    """The model cannot be used; the text is a sentence for the person at the chat."""
+    """The model cannot be used; the sentence is for the person at the chat."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 class UnknownModel(ModelUnavailable):
@@ -126,9 +132,10 @@ class ModelSource(ABC):
         """The sentence about the setting that is missing, or None."""
         if self.missing is None:
             return None
-        return (
-            f"No model can answer yet: {self.missing} is not set. "
-            f"Put {self.missing}=… into the file .env at the project's root and restart."
+        return Sentence(
+            "No model can answer yet: {setting} is not set. Put {setting}=… into the file .env at "
+            "the project's root and restart.",
+            setting=self.missing,
         )
 
     def not_ready(self) -> str | None:

@@ -22,6 +22,7 @@ from core.errors import Refused
 from core.protocol.inference_options import ModelOption, ToolOption, chosen, tool_id
 from core.protocol.messages import text_of
 from core.protocol.requests import thread_id_of
+from core.sentences import Sentence, both
 from core.stores.base import BaseStore
 
 # The kind of item that some operations are about.
@@ -33,6 +34,8 @@ ABOUT = {
 }
 MOST_ITEMS = 100
 LONGEST_TITLE = 500
+LOCKED = Sentence("This conversation is locked.")
+CLOSED = Sentence("This conversation is closed.")
 
 
 async def check_request(request: ChatKitReq, store: BaseStore, context: RequestContext) -> None:
@@ -48,7 +51,9 @@ async def check_request(request: ChatKitReq, store: BaseStore, context: RequestC
         await store.load_attachment(params["attachment_id"], context)
     for name in ("content", "attachments"):
         if len(getattr(params.get("input"), name, [])) > MOST_ITEMS:
-            raise Refused(f"params.input.{name}: at most {MOST_ITEMS} parts.")
+            raise Refused(
+                Sentence("params.input.{name}: at most {most} parts.", name=name, most=MOST_ITEMS)
+            )
     for attachment_id in getattr(params.get("input"), "attachments", []):
         await store.load_attachment(attachment_id, context)
     item_ids = [params["item_id"]] if "item_id" in params else params.get("item_ids", [])
@@ -62,18 +67,22 @@ async def check_request(request: ChatKitReq, store: BaseStore, context: RequestC
     match request.type:
         case "threads.create" | "threads.add_user_message":
             if not text_of(params["input"]).strip() and not params["input"].attachments:
-                raise Refused("params.input.content: the message is empty.")
+                raise Refused(Sentence("params.input.content: the message is empty."))
         case "input.transcribe":
             check_audio(**params)
         case "threads.update":
             request.params.title = params["title"].strip()
             if not 0 < len(request.params.title) <= LONGEST_TITLE:
-                raise Refused(f"params.title: a title has 1 to {LONGEST_TITLE} characters.")
+                raise Refused(
+                    Sentence(
+                        "params.title: a title has 1 to {most} characters.", most=LONGEST_TITLE
+                    )
+                )
         case "threads.add_structured_input" if item.status != "pending":
-            raise Refused("This question has been answered already.", 409)
+            raise Refused(Sentence("This question has been answered already."), 409)
         case "threads.add_client_tool_output":
             if await pending_call(store, thread_id, context) is None:
-                raise Refused("No client tool call is waiting for an output.", 409)
+                raise Refused(Sentence("No client tool call is waiting for an output."), 409)
 
 
 def check_audio(audio_base64: str, mime_type: str) -> None:
@@ -102,7 +111,7 @@ async def check_choice(
         case ThreadsRetryAfterItemReq(params=params):
             message = await store.load_item(params.thread_id, params.item_id, context)
             assert isinstance(message, UserMessageItem)
-            options, where = message.inference_options, "The message's "
+            options, where = message.inference_options, ""
         case _:
             return
     chosen(models, options.model, f"{where}inference_options.model")
@@ -119,8 +128,8 @@ async def check_status(request: ChatKitReq, store: BaseStore, context: RequestCo
     if thread_id is not None and changes:
         status = (await store.load_thread(thread_id, context)).status
         if status.type != "active":
-            reason = f" {status.reason}" if status.reason else ""
-            raise Refused(f"This conversation is {status.type}.{reason}", 409)
+            ended = CLOSED if status.type == "closed" else LOCKED
+            raise Refused(both(ended, status.reason) if status.reason else ended, 409)
 
 
 async def pending_call(

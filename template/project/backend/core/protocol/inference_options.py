@@ -8,6 +8,7 @@ from chatkit.types import InferenceOptions
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.errors import Refused
+from core.sentences import Sentence, both
 from core.settings import give_up
 
 
@@ -80,8 +81,11 @@ def chosen(offered: Mapping[str, OptionT] | None, id: str | None, where: str) ->
         return None
     names = [name for name, option in offered.items() if not getattr(option, "disabled", False)]
     if id not in names:
-        choice = f"Choose one of {', '.join(names)}." if names else "There is none to choose from."
-        raise Refused(f"{where}: {id[:100]!r} is not offered here. {choice}")
+        not_offered = Sentence("{where}: {id} is not offered here.", where=where, id=repr(id[:100]))
+        choice = Sentence("There is none to choose from.")
+        if names:
+            choice = Sentence("Choose one of {names}.", names=", ".join(names))
+        raise Refused(both(not_offered, choice))
     return offered[id]
 
 

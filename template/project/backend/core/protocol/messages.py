@@ -2,8 +2,11 @@
 
 from chatkit.types import UserMessageInput, UserMessageItem
 
+from core.sentences import Sentence
+
 TITLE_LENGTH = 60
 """How many characters a title has that the server makes."""
+NEW_CHAT = Sentence("New chat")
 
 
 def text_of(message: UserMessageInput | UserMessageItem) -> str:
@@ -11,9 +14,12 @@ def text_of(message: UserMessageInput | UserMessageItem) -> str:
     return "".join(part.text for part in message.content)
 
 
-def title_of(message: UserMessageItem) -> str:
-    """A thread's first title: the beginning of its first message, TITLE_LENGTH at most."""
+def title_of(message: UserMessageItem, new_chat: str = NEW_CHAT) -> str:
+    """A thread's first title: the beginning of its first message, TITLE_LENGTH at most.
+
+    It is `new_chat` where the message has no words.
+    """
     words = " ".join(text_of(message).split())
     if len(words) <= TITLE_LENGTH:
-        return words or "New chat"
+        return words or new_chat
     return words[: TITLE_LENGTH - 1].rstrip() + "…"

@@ -18,12 +18,15 @@ from chatkit.types import (
 
 from core.context import RequestContext
 from core.errors import Refused
+from core.sentences import Sentence
 from core.stores.base import BaseStore
 from core.turns.running import Turns
 from core.turns.server import TurnServer
 from core.turns.widget_actions import Actions, StreamingAction, SyncAction, check_action, payload_of
 
 log = logging.getLogger("app")
+
+NOT_WORKED = Sentence("This did not work.")
 
 
 class ActionServer(TurnServer):
@@ -80,7 +83,7 @@ class ActionServer(TurnServer):
         except Exception:
             # Retry is for answers: it would take away what came after the user's last message.
             log.exception("request %s: the action failed", context.request_id)
-            raise CustomStreamError(context.signed("This did not work.")) from None
+            raise CustomStreamError(context.signed(NOT_WORKED)) from None
 
     async def sync_action(
         self,

@@ -26,7 +26,8 @@ from core.context import RequestContext
 from core.errors import Refused
 from core.models.provider import Models, WithDefault
 from core.models.source import ModelSource, UnknownModel
-from core.protocol.messages import title_of
+from core.protocol.messages import NEW_CHAT, title_of
+from core.sentences import Sentence
 from core.settings import give_up
 from core.stores.base import BaseStore
 from core.turns.agent_settings import AgentSettings
@@ -44,7 +45,7 @@ from core.turns.approvals import WAITING
 from core.turns.begun_run import begin_run
 from core.turns.checked_agents import check_agents, check_kinds
 from core.turns.choices import Choices, agents_chosen, check_options, having
-from core.turns.failures import Tripwire, failed_run, told_of_tool_error
+from core.turns.failures import SET_UP_WRONGLY, Tripwire, failed_run, told_of_tool_error
 from core.turns.feature import Feature, actions_of, check_features, equip
 from core.turns.final_output import readable
 from core.turns.history import model_input
@@ -207,7 +208,7 @@ class AgentServer(ResumingServer):
         returned at which the run ended. Comes back as a text, in Markdown, or as a widget; here
         as a list of its fields. The model is told the output itself in later turns.
         """
-        return readable(output)
+        return readable(output, context.told)
 
     def run_config(self, model: Model, source: ModelSource) -> RunConfig:
         """Called for each run: how the Agents SDK runs the agent.
@@ -227,7 +228,7 @@ class AgentServer(ResumingServer):
 
         `error` is the Agents SDK's, with what the guardrail has put into `output_info`.
         """
-        return "This cannot be answered here."
+        return Sentence("This cannot be answered here.")
 
     # --- The run ---
 
@@ -246,7 +247,7 @@ class AgentServer(ResumingServer):
         if input_user_message and not thread.title:
             if self.titles:
                 self.titles.begin(thread, input_user_message, context)
-            thread.title = title_of(input_user_message)
+            thread.title = title_of(input_user_message, context.told(NEW_CHAT))
             # At an event the thread is stored: now, and not when the model has found its first
             # word, over a rename in another process.
             yield StreamOptionsEvent(stream_options=self.get_stream_options(thread, context))
@@ -292,8 +293,8 @@ class AgentServer(ResumingServer):
             raise CustomStreamError(context.signed(error.sentence), allow_retry=False) from None
         except WrongAgent as error:
             log.error("request %s: %s", context.request_id, error)
-            wrong = "The agent is set up wrongly. The server's log has the cause."
-            raise CustomStreamError(context.signed(wrong), allow_retry=False) from None
+            sentence = context.signed(SET_UP_WRONGLY.sentence)
+            raise CustomStreamError(sentence, allow_retry=False) from None
 
     async def stream(
         self,
@@ -335,7 +336,7 @@ class AgentServer(ResumingServer):
                 run_context,
                 converter=self.response_converter,
                 stop=turn.stop,
-                blocked=lambda error: self.blocked(error, context),
+                blocked=lambda error: context.told(self.blocked(error, context)),
                 show_output=self.show_output,
                 silence=self.settings.model_timeout,
                 api_key=source.key_name,

@@ -26,6 +26,7 @@ from typing_extensions import TypeIs
 
 from core.context import RequestContext
 from core.errors import Refused
+from core.sentences import Sentence, both
 from core.settings import give_up
 from core.stores.base import BaseStore
 from core.turns.action_server import ActionServer
@@ -36,7 +37,6 @@ from core.turns.approvals import (
     OUTCOMES,
     REASON_RULE,
     REJECT,
-    STILL_WAITING,
     WAITING,
     Approval,
     Outcome,
@@ -74,7 +74,7 @@ class ApprovalServer(ActionServer):
         The widget that the user gets: with `approval.approve` and `approval.reject` as the actions
         of its buttons, until `approval.outcome` says what was decided.
         """
-        return approval_card(approval)
+        return approval_card(approval, context)
 
     @abstractmethod
     def go_on(
@@ -141,9 +141,9 @@ class ApprovalServer(ActionServer):
                 yield event
             return
         await self.store.save_item(thread.id, waiting.item(waiting_id, thread), context)
-        outcome = OUTCOMES[card.decision]
-        outcome += " " + STILL_WAITING.format(count=waiting.undecided)
-        approval = approval_of(waiting_id, card, outcome)
+        more = Sentence("It waits for the decision on {count} more.", count=waiting.undecided)
+        outcome = both(OUTCOMES[card.decision], more)
+        approval = approval_of(waiting_id, card, context.told(outcome))
         widget = self.approval_card(approval, context)
         yield ThreadItemReplacedEvent(item=sender.model_copy(update={"widget": widget}))
 
@@ -204,7 +204,7 @@ class ApprovalServer(ActionServer):
         for card in waiting.cards:
             end = card.decision if card.decision == "rejected" else outcome or card.decision
             assert end is not None
-            approval = approval_of(waiting_id, card, OUTCOMES[end])
+            approval = approval_of(waiting_id, card, context.told(OUTCOMES[end]))
             widget = self.approval_card(approval, context)
             # It is not there if the turn was broken off while it asked.
             with suppress(NotFoundError):

@@ -11,6 +11,8 @@ from chatkit.types import HiddenContextItem, ThreadItem, ThreadMetadata
 from chatkit.widgets import DynamicWidgetRoot, WidgetRoot
 from pydantic import BaseModel, Field
 
+from core.context import RequestContext
+from core.sentences import Sentence
 from core.turns.kept_calls import Told, tool_call_item_content
 
 APPROVE, ALWAYS, REJECT = "approval.approve", "approval.always", "approval.reject"
@@ -19,17 +21,17 @@ WAITING = "waiting"
 """Under this name the thread's metadata has the id of the hidden item that holds what waits."""
 
 # What the cards say.
-QUESTION = "Allow {name}?"
-APPROVE_LABEL, REJECT_LABEL = "Approve", "Reject"
+APPROVE_LABEL, REJECT_LABEL = Sentence("Approve"), Sentence("Reject")
 OUTCOMES = {
-    "approved": "Approved.",
-    "rejected": "Not approved.",
-    "left": "Not run: you went on without it.",
-    "lost": "This cannot be done any more, because the program has changed. Nothing was done.",
+    "approved": Sentence("Approved."),
+    "rejected": Sentence("Not approved."),
+    "left": Sentence("Not run: you went on without it."),
+    "lost": Sentence(
+        "This cannot be done any more, because the program has changed. Nothing was done."
+    ),
 }
-STILL_WAITING = "It waits for the decision on {count} more."
 
-REASON_RULE = "params.action.payload: the reason is a text of at most 2000 characters."
+REASON_RULE = Sentence("params.action.payload: the reason is a text of at most 2000 characters.")
 
 # What the model is told, beside the Agents SDK's own words.
 NOT_APPROVED = "Not run: the user did not approve it."
@@ -146,7 +148,7 @@ class Approval:
     reject: ActionConfig
     """Rejects it. If a form has a field named `reason`, the model is told what is in it."""
     outcome: str | None
-    """What was decided, in words. None as long as the card has to ask."""
+    """What was decided, in words of the user's language. None as long as the card has to ask."""
 
 
 def approval_of(waiting_id: str, card: Card, outcome: str | None) -> Approval:
@@ -163,20 +165,20 @@ def approval_of(waiting_id: str, card: Card, outcome: str | None) -> Approval:
     )
 
 
-def approval_card(approval: Approval) -> WidgetRoot:
+def approval_card(approval: Approval, context: RequestContext) -> WidgetRoot:
     """The card about an approval: buttons that decide it, or what was decided."""
     end: dict[str, Any]
     if approval.outcome is None:
         end = {
             "type": "Row",
             "children": [
-                button(APPROVE_LABEL, "primary", approval.approve),
-                button(REJECT_LABEL, "secondary", approval.reject),
+                button(context.told(APPROVE_LABEL), "primary", approval.approve),
+                button(context.told(REJECT_LABEL), "secondary", approval.reject),
             ],
         }
     else:
         end = {"type": "Text", "value": approval.outcome, "weight": "semibold"}
-    title = QUESTION.format(name=approval.name)
+    title = context.told(Sentence("Allow {name}?", name=approval.name))
     return DynamicWidgetRoot.model_validate(
         {
             "type": "Card",

@@ -16,6 +16,7 @@ from core.errors import Refused
 from core.models.provider import Models
 from core.models.source import ModelSource, UnknownModel
 from core.protocol.inference_options import ModelOption, ToolOption, chosen, tool_id
+from core.sentences import Sentence
 from core.settings import give_up
 from core.turns.agents import answering
 from core.turns.server import TurnServer
@@ -119,7 +120,7 @@ async def check_tool(
     # The SDK asks each tool's `is_enabled`; MCP servers would be asked for their lists, too.
     alone = agent.clone(tools=named, mcp_servers=[])
     if not option.mcp and not await alone.get_all_tools(RunContextWrapper(context)):
-        raise Refused(f"{option.label} cannot be used here.")
+        raise Refused(Sentence("{tool} cannot be used here.", tool=option.label))
 
 
 def thinks_instead(model: str, settings: ModelSettings) -> bool:

@@ -26,6 +26,7 @@ from core.models import complete_answers
 from core.models.complete_answers import CutShort
 from core.models.source import ModelUnavailable, asked
 from core.own_code import OWN_FAILED, chain, is_own, log_own
+from core.sentences import Sentence
 from core.turns.final_output import InvalidOutput
 from core.turns.kept_mcp_server import ServerAway
 from core.turns.missing_parts import missing
@@ -59,17 +60,23 @@ OVERLOADED = Failure("The model provider is overloaded. Try again in a moment.",
 SILENT = Failure("The model has been silent for too long. Try again.", True)
 UNKNOWN = Failure("The answer failed. The server's log has the cause. Try again.", True)
 OWN = Failure(OWN_FAILED, False)
+SET_UP_WRONGLY = Failure("The agent is set up wrongly. The server's log has the cause.", False)
+TOOLS_AWAY = Failure(
+    "A server of the agent's tools does not answer. Try again in a moment; the server's log says "
+    "more.",
+    True,
+)
 TOOL_FAILED = Failure("A tool of the agent failed. The server's log has the cause.", True)
 UNREACHABLE = Failure(
     "The model provider cannot be reached; the server's log says where. Try again.", True
 )
 
-LENGTH = "The answer has reached the model's length limit. Ask for the rest."
+LENGTH = Sentence("The answer has reached the model's length limit. Ask for the rest.")
 CUT = {
     "length": LENGTH,
     "model_length": LENGTH,
     "max_output_tokens": LENGTH,
-    "content_filter": "The model provider's content filter ended the answer.",
+    "content_filter": Sentence("The model provider's content filter ended the answer."),
 }
 """What the chat says of an answer that was cut for one of these reasons."""
 
@@ -122,7 +129,7 @@ def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
     error = root_of(error)
     match error:
         case ModelUnavailable():
-            return Failure(str(error), False)
+            return Failure(error.sentence, False)
         case CutShort(reason=str(reason)) if reason in CUT:
             return Failure(CUT[reason], False)
         case CutShort(reason=complete_answers.NOTHING):
@@ -140,7 +147,7 @@ def explain(error: Exception, *, begun: bool, api_key: str | None) -> Failure:
         case _ if is_mcp_error(error):
             return TOOL_FAILED
         case UserError():
-            return Failure("The agent is set up wrongly. The server's log has the cause.", False)
+            return SET_UP_WRONGLY
         case openai.APITimeoutError():
             return SILENT
         case openai.OpenAIError() if sentence := missing(error):
@@ -219,8 +226,11 @@ def by_status(status: int | None, api_key: str | None) -> Failure:
     """What a provider's HTTP status means for the person at the chat."""
     match status:
         case 401 | 403:
-            key = api_key or "the API key"
-            return Failure(f"The model provider refused the API key. Set {key} in .env.", False)
+            refused = Sentence(
+                "The model provider refused the API key. Set {key} in .env.",
+                key=api_key or Sentence("the API key"),
+            )
+            return Failure(refused, False)
         case 402:
             return UNPAID
         case 404:
@@ -261,12 +271,14 @@ def server_away(error: Exception) -> ServerAway | None:
 
 def tools_away(away: ServerAway) -> Failure:
     """What the chat says while an MCP server is away."""
-    which = f" It is called {away.name}." if away.name else ""
-    return Failure(
-        f"A server of the agent's tools does not answer.{which} Try again in a moment; the "
-        "server's log says more.",
-        True,
+    if not away.name:
+        return TOOLS_AWAY
+    named = Sentence(
+        "A server of the agent's tools does not answer. It is called {name}. Try again in a "
+        "moment; the server's log says more.",
+        name=away.name,
     )
+    return Failure(named, True)
 
 
 def is_mcp_error(error: Exception) -> bool:

@@ -1,7 +1,7 @@
 """What a run ends with where that is no message of the model: how it is shown, what is kept."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from chatkit.widgets import WidgetRoot
 from pydantic_core import to_jsonable_python
 
 from core.context import RequestContext
+from core.sentences import Sentence
 from core.text import repair_surrogates
 
 
@@ -180,12 +181,19 @@ def final_output_of(
 # --- In words ---
 
 
-def readable(output: Any) -> str:
-    """An output as Markdown: a text as it is, fields and lists as a list."""
-    return as_markdown(to_jsonable_python(output, serialize_unknown=True, bytes_mode="base64"))
+YES, NO, NONE, FILE = Sentence("yes"), Sentence("no"), Sentence("none"), Sentence("file")
 
 
-def as_markdown(value: Any) -> str:
+def readable(output: Any, told: Callable[[str], str] = str) -> str:
+    """An output as Markdown: a text as it is, fields and lists as a list.
+
+    `told` gives the words that are none of the output's in the user's language.
+    """
+    value = to_jsonable_python(output, serialize_unknown=True, bytes_mode="base64")
+    return as_markdown(value, told)
+
+
+def as_markdown(value: Any, told: Callable[[str], str]) -> str:
     """A value of JSON as Markdown."""
     match value:
         case str():
@@ -195,26 +203,26 @@ def as_markdown(value: Any) -> str:
         case {"type": "image" | "input_image", "image_url": str(url)}:
             return f"![]({url})"
         case {"type": "file" | "input_file"}:
-            return str(value.get("filename") or value.get("file_url") or "file")
+            return str(value.get("filename") or value.get("file_url") or told(FILE))
         case [{"type": "text" | "image" | "file"}, *_]:
-            return "\n\n".join(as_markdown(each) for each in value)
+            return "\n\n".join(as_markdown(each, told) for each in value)
         case dict() if value:
-            return "\n".join(f"- {field_line(name, each)}" for name, each in value.items())
+            return "\n".join(f"- {field_line(name, each, told)}" for name, each in value.items())
         case list() if value:
-            return "\n".join(f"- {indented(as_markdown(each))}" for each in value)
+            return "\n".join(f"- {indented(as_markdown(each, told))}" for each in value)
         case bool():
-            return "yes" if value else "no"
+            return told(YES if value else NO)
         case int() | float():
             return str(value)
         case _:
-            return "none"
+            return told(NONE)
 
 
-def field_line(name: str, value: Any) -> str:
+def field_line(name: str, value: Any, told: Callable[[str], str]) -> str:
     """A field as an entry of a list, without the entry's dash."""
     label = name.replace("_", " ").strip()
     label = f"**{label[:1].upper()}{label[1:]}:**"
-    text = as_markdown(value)
+    text = as_markdown(value, told)
     between = "\n" if isinstance(value, dict | list) and value else " "
     return indented(label + between + text)
 

@@ -4,11 +4,13 @@ import re
 
 import openai
 
+from core.sentences import Sentence
+
 PACKAGES = {"google": "google-auth", "vertexai": "google-cloud-aiplatform"}
 """The packages of the modules that are not called like them."""
 SETTINGS = {
-    "NoCredentialsError": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    "PartialCredentialsError": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "NoCredentialsError": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY",
+    "PartialCredentialsError": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY",
     "DefaultCredentialsError": "GOOGLE_APPLICATION_CREDENTIALS",
 }
 """The settings of the clouds, by what their libraries raise without them."""
@@ -21,7 +23,7 @@ UNSET = re.compile(
 SETTING = re.compile(r"(?<![-\w])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_(?:KEY|TOKEN|ID|CREDENTIALS)\b")
 
 
-def missing(error: BaseException) -> str | None:
+def missing(error: BaseException) -> Sentence | None:
     """A sentence about the package or the setting that the model lacks, or None.
 
     None, too, if a provider has answered: then its status says what is wrong.
@@ -34,20 +36,23 @@ def missing(error: BaseException) -> str | None:
     for cause in chain:
         if isinstance(cause, ModuleNotFoundError) and cause.name:
             module = cause.name.partition(".")[0]
-            return (
-                f"This model needs the package {PACKAGES.get(module, module)}, which is not "
-                "installed. Add it to backend/requirements.txt, install that, and restart."
+            return Sentence(
+                "This model needs the package {package}, which is not installed. Add it to "
+                "backend/requirements.txt, install that, and restart.",
+                package=PACKAGES.get(module, module),
             )
         if settings := SETTINGS.get(type(cause).__name__):
             return unset(settings)
     if any(is_answer(cause) for cause in chain) or not UNSET.search(str(error)):
         return None
     named = SETTING.search(str(error))
-    return unset(named[0] if named else "the key of the model's provider")
+    return unset(named[0] if named else Sentence("the key of the model's provider"))
 
 
-def unset(settings: str) -> str:
-    return f"No model can answer yet. Set {settings} in .env, and restart."
+def unset(settings: str) -> Sentence:
+    return Sentence(
+        "No model can answer yet. Set {settings} in .env, and restart.", settings=settings
+    )
 
 
 def is_answer(error: BaseException) -> bool:

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from core.errors import Refused
+from core.sentences import Sentence
 from core.settings import give_up
 
 log = logging.getLogger("app")
@@ -83,8 +84,10 @@ class Resources:
                 await asyncio.wait_for(self._opened.wait(), waiting)
             except asyncio.TimeoutError:
                 raise Refused(
-                    "Something that this server needs cannot be reached now. Its log and /ready "
-                    "say what. Try again in a moment.",
+                    Sentence(
+                        "Something that this server needs cannot be reached now. Its log and "
+                        "/ready say what. Try again in a moment."
+                    ),
                     503,
                     **{"Retry-After": "5"},
                 ) from None

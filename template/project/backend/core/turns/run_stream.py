@@ -99,7 +99,7 @@ async def stream_run(
             yield ThreadItemDoneEvent(item=blocked_item(error, sentence, context))
             raise blocked_run(error, sentence, request)
         if answered and isinstance(error, CutShort) and error.reason in CUT:
-            yield NoticeEvent(level="warning", message=CUT[error.reason])
+            yield NoticeEvent(level="warning", message=request.told(CUT[error.reason]))
         elif error is not None:
             raise failed_run(error, request, begun=answered, api_key=api_key)
         elif watched.interrupted:

@@ -16,6 +16,7 @@ from chatkit.types import ThreadMetadata
 
 from core.context import RequestContext
 from core.errors import Refused, ThreadBusy
+from core.sentences import Sentence
 from core.stores.locks import Locks
 
 BUSY_SECONDS = 5.0
@@ -81,7 +82,7 @@ class Turns:
                 raise NotFoundError(f"{thread_id} is being deleted")
             if self._stopping:
                 raise Refused(
-                    "The server is about to stop. Try again in a moment.",
+                    Sentence("The server is about to stop. Try again in a moment."),
                     503,
                     **{"Retry-After": "5"},
                 )

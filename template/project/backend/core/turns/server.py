@@ -40,6 +40,7 @@ from core.protocol.inference_options import ModelOption, ToolOption, by_id, name
 from core.protocol.questions import pending_questions, settled_item, with_answers
 from core.protocol.requests import parse, thread_id_of
 from core.protocol.updates import with_updates_stored
+from core.sentences import Catalogue, Languages
 from core.stores.base import BaseStore
 from core.turns.mended_server import MendedServer
 from core.turns.own_failures import own_failures_told
@@ -83,6 +84,9 @@ class TurnServer(MendedServer):
     starters: Sequence[str] = ()
     models: Sequence[ModelOption | str] = ()
     tools: Sequence[ToolOption] = ()
+    # What is said in which language, beside the template's own or in its place: by the language,
+    # and there by the English sentence.
+    sentences: Mapping[str, Catalogue] = {}
     # Seconds that `respond` takes to end by itself when its turn is stopped. Without them it is
     # cancelled, and what it said is kept.
     patience = 0.0
@@ -103,6 +107,7 @@ class TurnServer(MendedServer):
         models = [named(model) for model in self.models]
         self.model_options: Mapping[str, ModelOption] | None = by_id(models, "models")
         self.tool_options: Mapping[str, ToolOption] | None = by_id(self.tools, "tools")
+        self.languages = Languages(self.sentences)
         self.turns = turns
         turns.patience = self.patience
         self.sign_in = sign_in
@@ -144,7 +149,7 @@ class TurnServer(MendedServer):
     ) -> StreamingResult | NonStreamingResult:
         """Answer one request. Raises Refused and NotFoundError, both before a stream begins."""
         parsed = parse(request)
-        context.store = self.store
+        context.store, context.languages = self.store, self.languages
         if (thread_id := thread_id_of(parsed)) is not None:
             await self.store.load_thread(thread_id, context)
         if not self.offers(parsed.type):

@@ -14,9 +14,10 @@ from chatkit.types import (
 )
 
 from core.context import RequestContext
+from core.sentences import Sentence
 from core.turns.agent_server import AgentServer
 
-NOTICE = (
+NOTICE = Sentence(
     "A toy answers here: SmolLM2-135M, a tiny model inside this process. It makes things up and "
     "cannot use tools. For real answers: `copier update --data provider=gemini`."
 )
@@ -50,7 +51,7 @@ class ToyServer(AgentServer):
                 id=self.store.generate_item_id("message", thread, context),
                 thread_id=thread.id,
                 created_at=item.created_at,
-                content=[AssistantMessageContent(text=NOTICE)],
+                content=[AssistantMessageContent(text=context.told(NOTICE))],
             )
             await self.store.add_thread_item(thread.id, notice, context)
             yield ThreadItemDoneEvent(item=notice)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from core.context import RequestContext
 from core.errors import Refused
+from core.sentences import Sentence
 
 PayloadT = TypeVar("PayloadT", bound=BaseModel)
 Sender = Literal["widget", "any"]
@@ -18,7 +19,9 @@ Such code calls ChatKit's `sendCustomAction`, which names the widget that the ac
 none. No server can tell it from a click, so that there is nothing that only code may send.
 """
 
-GONE = "This is no longer offered here; it may have been done already. Reload the conversation."
+GONE = Sentence(
+    "This is no longer offered here; it may have been done already. Reload the conversation."
+)
 
 
 class StreamingAction(Generic[PayloadT]):
