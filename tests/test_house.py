@@ -96,7 +96,7 @@ def test_no_module_reaches_itself(combination: Combination) -> None:
 def test_the_map_of_core_names_its_rooms(combination: Combination) -> None:
     core = render(**combination.answers) / "backend" / "core"
     drawn = re.findall(r"^\| `(\w+)/` \|", (core / "README.md").read_text("utf-8"), re.MULTILINE)
-    there = {path.name for path in core.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    there = {path.parent.name for path in core.glob("*/__init__.py")}
     assert set(drawn) == there
     assert drawn == [room for room in ROOMS if room in there]
     for named in re.findall(r"`(\w+/\w+\.py)`", (core / "README.md").read_text("utf-8")):

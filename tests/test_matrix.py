@@ -49,6 +49,7 @@ def every(test: Callable[..., None]) -> Callable[..., None]:
     return pytest.mark.phase("checked")(EVERY(test))  # type: ignore[no-any-return]
 
 
+LANGUAGES = ("de", "es", "fr", "ja", "pt", "zh")
 ALWAYS = {
     ".copier-answers.yml",
     ".env.example",
@@ -94,6 +95,7 @@ ALWAYS = {
     "backend/core/http/page/widgets.js",
     "backend/core/http/routes.py",
     "backend/core/http/serve.py",
+    *(f"backend/core/languages/{language}.json" for language in LANGUAGES),
     "backend/core/moved_names.py",
     "backend/core/protocol/__init__.py",
     "backend/core/protocol/checks.py",
@@ -103,6 +105,7 @@ ALWAYS = {
     "backend/core/protocol/questions.py",
     "backend/core/protocol/requests.py",
     "backend/core/protocol/updates.py",
+    "backend/core/sentences.py",
     "backend/core/settings.py",
     "backend/core/stores/__init__.py",
     "backend/core/stores/base.py",
@@ -140,6 +143,7 @@ LEVEL_2 = {
     "backend/core/http/front_end.py",
     "backend/core/http/own_routes.py",
     "backend/core/http/user.py",
+    *(f"backend/core/languages/{language}.agent.json" for language in LANGUAGES),
     "backend/core/models/__init__.py",
     "backend/core/models/sendable_input.py",
     "backend/core/models/provider.py",
@@ -217,6 +221,7 @@ LEVEL_3 = {
     "backend/core/auth/users.py",
     "backend/core/http/hosts_and_headers.py",
     "backend/core/http/limited_user.py",
+    *(f"backend/core/languages/{language}.users.json" for language in LANGUAGES),
     "backend/core/logs.py",
     "backend/core/turns/tracing.py",
     "backend/core/turns/widget_template.py",

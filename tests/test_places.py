@@ -419,6 +419,35 @@ def test_a_server_of_one_s_own_decides_who_is_answered_and_by_whom(
     assert "somebody will answer in the morning" in night
 
 
+@pytest.mark.parametrize("level", [1, 2])
+def test_sentences_of_one_s_own_are_told_in_their_language(
+    level: int, standin: StandIn, tmp_path: Path
+) -> None:
+    project = render_into(tmp_path / "myapp", level=level, provider="local", store="sqlite")
+    [example] = (each for each in examples(project) if "sentences = " in each)
+    constant, head, attribute = re.split(r"(class .*\n)", example)
+    refuses = (
+        "\n    async def admit(self, request, context):\n"
+        '        raise Refused(Sentence("Only {count} are left.", count=3))\n\n'
+    )
+    server = project / ("backend/app/hello.py" if level == 1 else "backend/app/server.py")
+    needed = "from core.errors import Refused\nfrom core.sentences import Sentence\n"
+    reword(server, "from core.", f"{needed}from core.", 1)
+    source = server.read_text(encoding="utf-8")
+    [begin] = re.findall(re.escape(head) + r'    """.*?"""\n', source, re.DOTALL)
+    server.write_text(
+        source.replace(begin, constant + begin + attribute + refuses), encoding="utf-8"
+    )
+    with Backend(project, environment("local", standin, tmp_path)) as backend:
+        http = backend.http
+        http.headers["Accept-Language"] = "it-IT"
+        nowhere = backend.post("threads.get_by_id", thread_id="nowhere")
+        assert (nowhere.status_code, nowhere.json()["detail"]) == (404, "Qui non c'è niente.")
+        assert send(backend, "Hello").json()["detail"] == "Only 3 are left."
+        http.headers["Accept-Language"] = "de"
+        assert send(backend, "Hello").json()["detail"] == "Es sind nur noch 3 da."
+
+
 OTHER_SERVER = """
 from chatkit.agents import ResponseStreamConverter
 from chatkit.server import AudioInput, TranscriptionResult

@@ -114,6 +114,12 @@ def test_an_unknown_thread_is_not_found(chat: Chat) -> None:
         assert chat.post(operation, thread_id="thr_unknown").status_code == 404
 
 
+def test_a_refusal_is_in_the_language_of_the_browser(chat: Chat) -> None:
+    chat.http.headers["Accept-Language"] = "de-CH,en;q=0.5"
+    response = chat.post("threads.get_by_id", thread_id="thr_unknown")
+    assert response.json()["detail"].endswith("ist nicht vorhanden.")
+
+
 def test_a_body_over_the_limit_is_refused(chat: Chat) -> None:
     response: httpx.Response = chat.http.post("/chatkit", content=b"x" * 2_000_000)
     assert response.status_code == 413
