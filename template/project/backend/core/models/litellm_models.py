@@ -19,6 +19,7 @@ from core.models.complete_answers import INCOMPLETE as CUT_REASONS
 from core.models.complete_answers import CompleteAnswers
 from core.models.ended_streams import EndedStream, ItemStream
 from core.models.source import TIMEOUT_MARGIN, ModelSource, UnknownModel
+from core.sentences import Sentence
 from core.settings import ROOT
 
 # LiteLLM fetches a price list from the internet when it is imported, unless told to use its own.
@@ -284,7 +285,9 @@ class LitellmSource(ModelSource):
         try:
             _, provider, *_ = litellm.get_llm_provider(name)
         except litellm.exceptions.BadRequestError:
-            raise UnknownModel(f"LiteLLM knows no provider of the model {name}.") from None
+            raise UnknownModel(
+                Sentence("LiteLLM knows no provider of the model {name}.", name=name)
+            ) from None
         headers, query = self.headers, self.query
 
         class WholeLitellmModel(CompleteAnswers, LitellmModel):
