@@ -329,7 +329,14 @@ IMPORTED_AS = {
 
 
 # Defaults as .env.example has them.
-AS_WRITTEN = {"None": "", "[]": "", "{}": "", "True": "true", "False": "false", "MEMORY": "memory://"}
+AS_WRITTEN = {
+    "None": "",
+    "[]": "",
+    "{}": "",
+    "True": "true",
+    "False": "false",
+    "MEMORY": "memory://",
+}
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from core.errors import Refused
 from core.models.provider import Models, WithDefault
 from core.models.source import ModelSource, UnknownModel
 from core.protocol.messages import NEW_CHAT, title_of
+from core.protocol.questions import with_answers
 from core.sentences import Sentence
 from core.settings import give_up
 from core.stores.base import BaseStore
@@ -238,6 +239,9 @@ class AgentServer(ResumingServer):
         if self.stays_with_agent:
             give_way_back(agent)
 
+    def noted(self, events: AsyncIterator[ThreadStreamEvent]) -> AsyncIterator[ThreadStreamEvent]:
+        return with_answers(events)
+
     async def respond(
         self,
         thread: ThreadMetadata,
@@ -322,14 +326,7 @@ class AgentServer(ResumingServer):
         config = having_models(self.run_config(source.model, source), usual)
         self.beside.having(config.model_provider).for_this_turn()
         config = guarded(agent, self.agent, config)
-        run = begin_run(
-            agent,
-            given,
-            run_context,
-            config=config,
-            hooks=self.run_hooks,
-            max_turns=self.settings.max_turns,
-        )
+        run = begin_run(agent, given, run_context, config, self.run_hooks, self.settings.max_turns)
         async with self.mcp_servers.using(agents_of(agent)):
             async for event in stream_run(
                 run,

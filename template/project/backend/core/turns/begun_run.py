@@ -25,7 +25,6 @@ def begin_run(
     agent: Agent[Any],
     given: list[TResponseInputItem] | PausedState,
     context: AgentContext[RequestContext],
-    *,
     config: RunConfig,
     hooks: RunHooks[AgentContext[RequestContext]] | None,
     max_turns: int,

@@ -37,7 +37,7 @@ from core.moved_names import check_overrides
 from core.protocol.checks import check_choice, check_request, pending_call
 from core.protocol.events import send_events
 from core.protocol.inference_options import ModelOption, ToolOption, by_id, named
-from core.protocol.questions import pending_questions, settled_item, with_answers
+from core.protocol.questions import pending_questions, settled_item
 from core.protocol.requests import parse, thread_id_of
 from core.protocol.updates import with_updates_stored
 from core.sentences import Catalogue, Languages
@@ -263,6 +263,10 @@ class TurnServer(MendedServer):
         await self.store.add_thread_item(question.thread_id, settled_item(skipped), context)
         return ThreadItemReplacedEvent(item=skipped)
 
+    def noted(self, events: AsyncIterator[ThreadStreamEvent]) -> AsyncIterator[ThreadStreamEvent]:
+        """A turn's events, with what the thread has to keep besides for the turns to come."""
+        return events
+
     async def _process_events(
         self,
         thread: ThreadMetadata,
@@ -274,7 +278,7 @@ class TurnServer(MendedServer):
 
         def whole() -> AsyncIterator[ThreadStreamEvent]:
             told = own_failures_told(stream, context)
-            return with_updates_stored(with_answers(told), thread.id, self.store, context)
+            return with_updates_stored(self.noted(told), thread.id, self.store, context)
 
         async for event in super()._process_events(thread, context, whole):
             yield event
