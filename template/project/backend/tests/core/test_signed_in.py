@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from agents import set_tracing_disabled
 from agents.tracing import get_trace_provider
 from agents.tracing.processors import default_exporter
 from chat_client import Chat, thread_of
@@ -142,10 +143,11 @@ def test_a_stream_that_is_left_counts_no_longer(
 
 
 def test_conversations_are_traced_only_by_a_key_of_the_settings(settings: Settings) -> None:
-    for key in (SecretStr("sk-traces"), None):
+    for key in (None, SecretStr("sk-traces")):
         trace(settings.model_copy(update={"tracing": bool(key), "openai_api_key": key}))
         traced = get_trace_provider().create_trace("test")
         assert (type(traced).__name__ == "NoOpTrace") is (key is None)
+    set_tracing_disabled(True)
     assert default_exporter().api_key == "sk-traces"
 
 
