@@ -15,6 +15,7 @@ from agents import (
     OpenAIChatCompletionsModel,
     RunContextWrapper,
     Runner,
+    function_tool,
 )
 from openai import AsyncOpenAI
 
@@ -110,6 +111,57 @@ def test_openai_keeps_nothing_whatever_an_agent_says_and_the_log_tells_it_once(
         both = {"reasoning.encrypted_content", "web_search_call.action.sources"}
         assert set(request.body["include"]) == both
     assert caplog.text.count("the store of an agent's model_settings is not used") == 1
+
+
+@function_tool
+def look() -> str:
+    """Look."""
+    return "It is late."
+
+
+@pytest.mark.parametrize(
+    ("model", "unused"),
+    [
+        (
+            "claude-sonnet-5-5",
+            ["prompt", "seed", "store", "temperature", "tool_choice", "top_p", "verbosity"],
+        ),
+        ("claude-haiku-4-5", ["prompt", "seed", "store", "verbosity"]),
+    ],
+)
+def test_the_log_tells_once_what_of_an_agent_s_settings_claude_does_not_get(
+    model: str,
+    unused: list[str],
+    standin: StandIn,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = ModelSettings(
+        max_tokens=77,
+        temperature=0.3,
+        top_p=0.4,
+        tool_choice="look",
+        verbosity="low",
+        store=False,
+        extra_args={"seed": 3},
+    )
+    agent = Agent[Any](name="first", model_settings=settings, tools=[look], prompt={"id": "pmpt_1"})
+    standin.always(Answer(Text("Yes.")))
+    with (
+        caplog.at_level(logging.WARNING),
+        with_agent(agent, standin, tmp_path, "anthropic", MODEL=f"anthropic/{model}") as backend,
+    ):
+        backend.say("Now?")
+        backend.say("And now?")
+    said = [record.getMessage() for record in caplog.records if record.name == "app"]
+    told = [line.partition(" of an agent")[0].partition(": the ")[2] for line in said]
+    assert sorted(told) == unused
+    for request in standin.requests:
+        assert request.body["max_tokens"] == 77
+        sent = {"temperature", "top_p", "tool_choice"} & set(request.body)
+        assert sent == {"temperature", "top_p", "tool_choice"} - set(unused)
+    if "tool_choice" not in unused:
+        assert standin.requests[0].body["tool_choice"]["name"] == "look"
 
 
 @pytest.mark.parametrize("provider", REMOTE)

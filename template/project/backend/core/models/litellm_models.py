@@ -18,7 +18,8 @@ from openai.types.shared import Reasoning
 from core.models.complete_answers import INCOMPLETE as CUT_REASONS
 from core.models.complete_answers import CompleteAnswers
 from core.models.ended_streams import EndedStream, ItemStream
-from core.models.source import TIMEOUT_MARGIN, ModelSource, UnknownModel
+from core.models.litellm_settings import LitellmSettings
+from core.models.source import TIMEOUT_MARGIN, UnknownModel
 from core.sentences import Sentence
 from core.settings import ROOT
 
@@ -226,7 +227,7 @@ def ended(stream: Any) -> ItemStream:
 
 
 @dataclass(eq=False, repr=False)
-class LitellmSource(ModelSource):
+class LitellmSource(LitellmSettings):
     """`name` as LiteLLM takes it (gemini/…, anthropic/…, azure/…), or after the prefix litellm/."""
 
     _: KW_ONLY
@@ -283,12 +284,13 @@ class LitellmSource(ModelSource):
 
         name = self.name.removeprefix("litellm/")
         try:
-            _, provider, *_ = litellm.get_llm_provider(name)
+            _, provider = self.model_and_provider()
         except litellm.exceptions.BadRequestError:
             raise UnknownModel(
                 Sentence("LiteLLM knows no provider of the model {name}.", name=name)
             ) from None
         headers, query = self.headers, self.query
+        tell_left_out = self.tell_left_out
 
         class WholeLitellmModel(CompleteAnswers, LitellmModel):
             def takes_from_tools(self, part: dict[str, Any]) -> bool:
@@ -300,6 +302,7 @@ class LitellmSource(ModelSource):
 
             async def _fetch_response(self, *args: Any, **kwargs: Any) -> Any:
                 instructions, given, settings, *others = args
+                tell_left_out(settings, kwargs.get("prompt"))
                 # Without an effort the SDK would send Claude's thoughts back to nobody, though
                 # they may be asked for in other words, such as thinking={"type": "enabled"}.
                 # https://github.com/openai/openai-agents-python/issues/1704

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import Any
@@ -81,7 +81,7 @@ class ModelSource(ABC):
 
     def __post_init__(self) -> None:
         self._loading: asyncio.Task[Model] | None = None
-        self._overruled: set[str] = set()
+        self._unused: set[str] = set()
         self.model: Model = SourceModel(self, get_default_model_settings())
         """For an agent that names no model. It is there at once, and loaded when it is asked."""
         self.named_model: Model = SourceModel(self, ModelSettings())
@@ -119,14 +119,31 @@ class ModelSource(ABC):
 
     def asked_with(self, given: ModelSettings) -> ModelSettings:
         """The settings that a request is made with, where an agent has given these."""
-        for name in overruled(given, self.required):
-            if name not in self._overruled:
-                self._overruled.add(name)
-                line = (
-                    "%s: the %s of an agent's model_settings is not used; core/README.md tells why"
-                )
-                log.warning(line, self.name, name)
-        return self.settings.resolve(given).resolve(self.required)
+        self.tell_unused(overruled(given, self.required))
+        settings = self.settings.resolve(given).resolve(self.required)
+        if settings.tool_choice not in (None, "auto", "none") and not self.can_choose(settings):
+            self.tell_unused(["tool_choice"])
+            settings = replace(settings, tool_choice=None)
+        return settings
+
+    def can_choose(self, settings: ModelSettings) -> bool:
+        """Whether the model, asked with these settings, can be made to call a tool.
+
+        Claude cannot, where it thinks. What the user has chosen it is also told in words, by
+        turns/item_converter.py.
+        https://docs.claude.com/en/docs/build-with-claude/extended-thinking
+        """
+        effort = settings.reasoning.effort if settings.reasoning else None
+        thinks = effort not in (None, "none") or "thinking" in (settings.extra_args or {})
+        return not (thinks and "claude" in self.name)
+
+    def tell_unused(self, names: Iterable[str], of: str = "an agent's model_settings") -> None:
+        """Say in the log, once for each, what of an agent the provider does not get."""
+        for name in names:
+            if name not in self._unused:
+                self._unused.add(name)
+                line = "%s: the %s of %s is not used; core/README.md tells why"
+                log.warning(line, self.name, name, of)
 
     def hint(self) -> str | None:
         """The sentence about the setting that is missing, or None."""

@@ -91,9 +91,7 @@ class Choices:
                 thread=thread, store=self._server.store, request_context=context
             )
             await check_tool(agent, choice.tool, run_context)
-            name = agent.model if isinstance(agent.model, str) else source.name
-            if not thinks_instead(name, agent.model_settings):
-                agent = calling_first(agent, choice.tool.id)
+            agent = calling_first(agent, choice.tool.id)
         return agent
 
 
@@ -123,19 +121,8 @@ async def check_tool(
         raise Refused(Sentence("{tool} cannot be used here.", tool=option.label))
 
 
-def thinks_instead(model: str, settings: ModelSettings) -> bool:
-    """Whether this is Claude, told to think: then it cannot be made to call a tool.
-
-    It is asked to, as item_converter.py tells each model what was chosen.
-    https://docs.claude.com/en/docs/build-with-claude/extended-thinking
-    """
-    effort = settings.reasoning.effort if settings.reasoning else None
-    thinks = effort not in (None, "none") or "thinking" in (settings.extra_args or {})
-    return thinks and "claude" in model
-
-
 def calling_first(agent: Agent[Any], tool: str) -> Agent[Any]:
-    """The agent, whose model has to call this tool before anything else."""
+    """The agent, whose model has to call this tool before anything else, if it can be made to."""
     settings = agent.model_settings
     if agent.model is None and settings == get_default_model_settings():
         settings = ModelSettings()  # Those are for the SDK's own default model, and not written.
