@@ -9,7 +9,7 @@ from agents import function_tool
 
 from tests.backend import text_of
 from tests.matrix import STORES
-from tests.providers import REMOTE, talking_to
+from tests.providers import REMOTE, production, talking_to
 from tests.standins import Answer, HttpError, Refusal, Source, StandIn, Text, Thought, ToolCall
 
 BERLIN = ToolCall("current_time", {"time_zone": "Europe/Berlin"})
@@ -201,6 +201,27 @@ def test_a_local_model_whose_template_wants_user_and_assistant_in_turn_can_go_on
         counted = [m for m in messages if m["role"] != "tool" and not m.get("tool_calls")]
         speakers = [message["role"] for message in counted]
         assert speakers == (["user", "assistant"] * len(speakers))[: len(speakers)]
+
+
+def test_a_local_model_is_told_of_a_widget_with_the_output_of_the_tool_that_showed_it(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    menu = ToolCall("show_menu", {})
+    answers = Answer(menu), Answer(Text("Choose.")), Answer(menu), HttpError(500)
+    standin.answers(*answers, Answer(Text("Soup is good.")))
+    with production(standin, tmp_path, "local") as (backend, _):
+        thread = backend.say("What is there?").thread
+        backend.say("Once more.", thread)
+        assert backend.say("What is good?", thread).text == "Soup is good."
+    _, *messages = standin.requests[-1].body["messages"]
+    told = [m["role"] for m in messages]
+    turn = ["user", "assistant", "tool", "assistant"]
+    assert told == [*turn, *turn, "user"]
+    said = [m["content"] for m in messages]
+    assert said[3] == "Choose."
+    for output in (said[2], said[6]):
+        assert output.count("[The user is shown a widget: ") == 1
+    assert "[The user is shown" not in str([said[0], said[4], said[8]])
 
 
 @pytest.mark.parametrize("store", STORES)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from agents import (
     ToolsToFinalOutputResult,
     WebSearchTool,
     function_tool,
+    tool_namespace,
 )
 from chatkit.agents import ClientToolCall
 from chatkit.widgets import Card
@@ -437,6 +438,49 @@ def test_a_generated_image_is_shown_while_it_grows_kept_and_told_again(
         assert {each["id"] for each in grown} == {image_item["image"]["id"]}
         backend.say("What is in it?", turn.thread)
     assert json.dumps(standin.requests[-1].body["input"]).count(PNG) == 1
+
+
+def test_images_that_are_generated_at_the_same_time_are_all_kept(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    one, two, three = (
+        Hosted("image_generation_call", {"result": name * 4}, images=[name.lower() * 4] * 2)
+        for name in "ABC"
+    )
+    standin.answers(Answer(replace(one, beside=[two, three]), Text("Three dots.")))
+    agent = Agent[Any](name="Painter", tools=HOSTED_TOOLS)
+    with answering(agent, standin, tmp_path, "openai") as backend:
+        turn = backend.say("Paint three dots.")
+        assert not turn.errors and not turn.ghosts
+        same_after_reload(backend, turn)
+        images = [item["image"] for item in stored(backend, turn) if "image" in item]
+        assert sorted(image["url"][-4:] for image in images) == ["AAAA", "BBBB", "CCCC"]
+        assert len({image["id"] for image in images}) == 3
+        # Each has grown to what it is.
+        updates = [event for event in turn.events if "image" in event.get("update", {})]
+        for event in updates:
+            grown, image = event["update"]["image"], turn.items[event["item_id"]]["image"]
+            assert (grown["id"], grown["url"][-4:].upper()) == (image["id"], image["url"][-4:])
+
+
+def test_a_tool_of_a_namespace_keeps_it_in_later_turns(standin: StandIn, tmp_path: Path) -> None:
+    @function_tool
+    def lookup() -> str:
+        """Look a customer up."""
+        return "Ada"
+
+    tools = tool_namespace(name="crm", description="Customers.", tools=[lookup])
+    standin.answers(
+        Answer(ToolCall("lookup", {}, namespace="crm")), Answer(Text("Ada.")), Answer(Text("Yes."))
+    )
+    agent = Agent[Any](name="Clerk", tools=[*tools])
+    with answering(agent, standin, tmp_path, "openai") as backend:
+        turn = backend.say("Who is it?")
+        assert (turn.errors, turn.text) == ([], "Ada.")
+        assert backend.say("Sure?", turn.thread).text == "Yes."
+    for request in standin.requests[1:]:
+        [call] = [i for i in request.body["input"] if i.get("type") == "function_call"]
+        assert (call["name"], call["namespace"]) == ("lookup", "crm")
 
 
 @pytest.mark.parametrize("provider", [name for name in REMOTE if name != "openai"])

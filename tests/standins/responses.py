@@ -108,7 +108,10 @@ class Responses(Wire):
     def host(self, call: Hosted) -> Iterator[bytes]:
         """A tool at work here: its item has what it found only at the end."""
         yield from self._close()
-        item = {"id": token(call.type[:2] + "_", 50), "type": call.type, "status": "in_progress"}
+        if call.beside:
+            yield from self._host_together([call, *call.beside])
+            return
+        item = begun(call)
         if call.type == "mcp_approval_request":
             # It has no state: whoever is asked sees at once what is to be done.
             del item["status"]
@@ -124,6 +127,21 @@ class Responses(Wire):
             yield self._of_item(f"response.{call.type}.completed")
             item |= dict(call.found)
             yield from self._close()
+
+    def _host_together(self, calls: list[Hosted]) -> Iterator[bytes]:
+        items = {len(self.output) + n: begun(call) for n, call in enumerate(calls)}
+        for place, item in items.items():
+            yield self._event("response.output_item.added", output_index=place, item=item)
+        for index in range(max(len(call.images) for call in calls)):
+            for call, (place, item) in zip(calls, items.items(), strict=True):
+                for image in call.images[index : index + 1]:
+                    partial = {"partial_image_index": index, "partial_image_b64": image}
+                    of = {"item_id": item["id"], "output_index": place}
+                    yield self._event(f"response.{call.type}.partial_image", **of, **partial)
+        for call, (place, item) in reversed(list(zip(calls, items.items(), strict=True))):
+            item |= {**call.found, "status": "completed"}
+            yield self._event("response.output_item.done", output_index=place, item=item)
+        self.output += items.values()
 
     def finish(self, reason: str) -> Iterator[bytes]:
         yield from self.said(reason)
@@ -176,6 +194,7 @@ class Responses(Wire):
             "arguments": "",
             "call_id": token("call_"),
             "name": call.name,
+            **({"namespace": call.namespace} if call.namespace else {}),
         }
         yield from self._open(item)
         for delta in call.deltas:
@@ -324,3 +343,8 @@ def turns(item: dict[str, Any]) -> list[tuple[str, str]]:
             return [("thought", text) for text in text_of(item["summary"])]
         case other:
             return [("other", f"[{other}]")]
+
+
+def begun(call: Hosted) -> dict[str, Any]:
+    """The item of a hosted tool's call at its beginning."""
+    return {"id": token(call.type[:2] + "_", 50), "type": call.type, "status": "in_progress"}

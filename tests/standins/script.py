@@ -63,6 +63,8 @@ class Hosted:
     """Partial images, in base64."""
     done: bool = True
     """Whether it comes to its end: else what follows finds it open."""
+    beside: Sequence["Hosted"] = ()
+    """Calls that are at work at the same time. They end in the opposite order."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class ToolCall:
     """A text is sent as it is, where the format has them as text: a model may write no JSON."""
     pieces: int = 3
     """In how many deltas the arguments come, where the format cuts them."""
+    namespace: str | None = None
+    """The tool's: OpenAI Responses only."""
 
     def __str__(self) -> str:
         """As `Request.turns` tells it."""

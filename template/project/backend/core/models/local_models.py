@@ -1,11 +1,13 @@
 """Models of any server that speaks chat completions: Ollama, vLLM, llama.cpp, LM Studio."""
 
+from itertools import dropwhile
 from typing import Any
 
 from agents import Model, ModelSettings, OpenAIChatCompletionsModel
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from core.models.complete_answers import CompleteAnswers
+from core.models.sendable_input import SHOWN
 from core.models.source import TIMEOUT_MARGIN, ModelSource
 
 UNANSWERED = "(Nothing more was said.)"
@@ -22,14 +24,42 @@ class ChatCompletionsModel(CompleteAnswers, OpenAIChatCompletionsModel):
 
 
 def in_turn(items: list[Any]) -> list[Any]:
-    """What the model is told; where no answer came after a tool's output, something stands in."""
+    """What the model is told, in which no user speaks after a tool's output.
+
+    What the tool has shown the user belongs to its output. Where no answer came before the user's
+    next message, something stands in.
+    """
     result: list[Any] = []
     for item in items:
         match result[-1:], item:
-            case [{"type": "function_call_output"}], {"role": "user"}:
-                result.append({"role": "assistant", "content": UNANSWERED})
-        result.append(item)
+            case [{"type": "function_call_output"} as output], {"role": "user", "content": said}:
+                shown, rest = parted(said)
+                result[-1] = with_shown(output, shown)
+                if rest:
+                    answer = {"role": "assistant", "content": UNANSWERED}
+                    result += [answer, item | {"content": rest}]
+            case _:
+                result.append(item)
     return result
+
+
+def parted(said: Any) -> tuple[list[Any], Any]:
+    """What a user's message begins with that tells what the user is shown, and the rest."""
+    if not isinstance(said, list):
+        return [], said
+    rest = list(dropwhile(lambda part: part.get("text", "").startswith(SHOWN), said))
+    return said[: len(said) - len(rest)], rest
+
+
+def with_shown(output: Any, shown: list[Any]) -> Any:
+    """A tool's output, and what the user is shown."""
+    match output["output"]:
+        case _ if not shown:
+            return output
+        case list(parts):
+            return output | {"output": [*parts, *shown]}
+        case text:
+            return output | {"output": "\n".join([text, *(part["text"] for part in shown)])}
 
 
 class LocalSource(ModelSource):

@@ -6,6 +6,9 @@ from typing import Any
 
 from core.text import repair_surrogates
 
+SHOWN = "[The user is "
+"""So begins what a model is told of what the user is shown or asked, in the user's name."""
+
 
 def sendable(value: Any) -> Any:
     """A part of the model's input, without what a model wrote itself and its provider refuses.

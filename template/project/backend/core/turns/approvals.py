@@ -57,6 +57,8 @@ class KeptCall(BaseModel):
     name: str
     arguments: str
     item_id: str
+    namespace: str | None = None
+    """The tool's, on OpenAI: `tool_namespace` of the Agents SDK."""
     provider_data: dict[str, Any] | None = None
     """What the provider wants back with it, such as Gemini's signature of its thoughts."""
     approved: bool = False
@@ -66,7 +68,7 @@ class KeptCall(BaseModel):
         self, thread: ThreadMetadata, output: Told, created_at: datetime | None = None
     ) -> HiddenContextItem:
         """The item, which only the model is told."""
-        content = tool_call_item_content(self.name, self.arguments, output)
+        content = tool_call_item_content(self.name, self.arguments, output, self.namespace)
         if self.approved:
             content["approved"] = True
         return HiddenContextItem(

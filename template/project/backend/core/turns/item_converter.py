@@ -17,6 +17,7 @@ from chatkit.types import (
 )
 from openai.types.responses import ResponseInputContentParam, ResponseInputTextParam
 
+from core.models.sendable_input import SHOWN
 from core.protocol.questions import settled_question
 from core.turns import thoughts
 from core.turns.kept_calls import hosted_call_words, tool_call_input, tool_call_item_content
@@ -97,7 +98,7 @@ class ItemConverter(ThreadItemConverter):
             for question in item.inputs
             for text in (question.question, *texts_of(question.model_dump(exclude={"question"})))
         )
-        return {"role": "user", "content": [text_part(f"[The user is asked: {questions}]")]}
+        return {"role": "user", "content": [text_part(f"{SHOWN}asked: {questions}]")]}
 
     async def client_tool_call_to_input(
         self, item: ClientToolCallItem
@@ -119,7 +120,7 @@ class ItemConverter(ThreadItemConverter):
         words = " · ".join(texts_of(item.widget.model_dump(mode="json")))
         if len(words) > WIDGET_CHARACTERS:
             words = words[: WIDGET_CHARACTERS - 1] + "…"
-        text = f"[The user is shown a widget: {words}]"
+        text = f"{SHOWN}shown a widget: {words}]"
         return {"role": "user", "content": [text_part(text)]}
 
     async def attachment_to_message_content(

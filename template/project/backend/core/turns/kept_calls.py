@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from agents import TResponseInputItem
+from openai.types.responses import ResponseFunctionToolCallParam
 
 Told = str | list[dict[str, Any]]
 """A tool's output as the Agents SDK tells the model of it: a text, or texts, images and files."""
@@ -11,12 +12,16 @@ CALL_CHARACTERS = 8000
 """How much the model is told again of what a hosted tool has found."""
 
 
-def tool_call_item_content(name: str, arguments: str, output: Told) -> dict[str, Any]:
+def tool_call_item_content(
+    name: str, arguments: str, output: Told, namespace: str | None = None
+) -> dict[str, Any]:
     """What is kept of a tool's call; a server tool's in a hidden item, as ChatKit makes none.
 
     https://github.com/openai/chatkit-python/issues/23
     """
     content = {"type": "tool_call", "name": name, "arguments": arguments}
+    if namespace:
+        content["namespace"] = namespace
     if isinstance(output, str):
         return {**content, "output": output}
     # Releases before 0.7 read the output only.
@@ -27,15 +32,19 @@ def tool_call_item_content(name: str, arguments: str, output: Told) -> dict[str,
 def tool_call_input(call_id: str, content: dict[str, Any]) -> list[TResponseInputItem]:
     """A kept call and its output, always together: a provider refuses one without the other.
 
-    Under an id of our own, since some providers begin anew with each answer.
+    Under an id of our own, since some providers begin anew with each answer. A namespace is told by
+    OpenAI's Responses only: the Agents SDK has no place for it in chat completions.
     """
+    call: ResponseFunctionToolCallParam = {
+        "type": "function_call",
+        "call_id": call_id,
+        "name": content["name"],
+        "arguments": content["arguments"],
+    }
+    if namespace := content.get("namespace"):
+        call["namespace"] = namespace
     return [
-        {
-            "type": "function_call",
-            "call_id": call_id,
-            "name": content["name"],
-            "arguments": content["arguments"],
-        },
+        call,
         {
             "type": "function_call_output",
             "call_id": call_id,

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from core.text import repair_surrogates
 
+IMAGE = "image_generation_call"
 THOUGHT_SECONDS = 0.25
 """How often a growing thought is sent: ChatKit sends all of it each time."""
 
@@ -28,6 +29,7 @@ class RawEvents:
         self.responding = True
         """Whether the model is at work: not while the tools run that it called."""
         self._new_id = new_id
+        self._images = OneImage()
         self._summarized = False
         self._ids: dict[tuple[str, int | None], str] = {}
         self._half = ""
@@ -37,6 +39,10 @@ class RawEvents:
 
     def translated(self, event: Any) -> Iterator[Any]:
         """The event under its item's own id, after the end of a thought that it interrupts."""
+        for each in self._translated(event):
+            yield from self._images.pass_on(each)
+
+    def _translated(self, event: Any) -> Iterator[Any]:
         match event.type:
             case "response.reasoning_text.delta":
                 # Some servers tell a thought in both forms.
@@ -122,6 +128,40 @@ class RawEvents:
         if self._thought is not None:
             yield self._thought
             self._thought = None
+
+
+class OneImage:
+    """Passes the events of one generated image on, and holds back those of the others meanwhile.
+
+    ChatKit has room for one: the last one that is begun would take what the others become.
+    https://github.com/openai/chatkit-python/blob/main/chatkit/agents.py
+    """
+
+    def __init__(self) -> None:
+        self._open: str | None = None
+        self._held: list[Any] = []
+
+    def pass_on(self, event: Any) -> Iterator[Any]:
+        """The events to send: this one, none, or also those that were held back."""
+        item: Any = getattr(event, "item", None)
+        item_id = item.id if item else getattr(event, "item_id", None)
+        if event.type == "response.completed":
+            self._open = None
+        elif item_type(item.type if item else event.type) != IMAGE:
+            yield event
+            return
+        elif self._open not in (None, item_id):
+            self._held.append(event)
+            return
+        else:
+            self._open = None if event.type == "response.output_item.done" else item_id
+            yield event
+        if self._open is None:
+            held, self._held = self._held, []
+            for each in held:
+                yield from self.pass_on(each)
+        if event.type == "response.completed":
+            yield event
 
 
 def as_summary(event: Any) -> ResponseReasoningSummaryTextDeltaEvent:

@@ -307,6 +307,7 @@ class WatchedRun:
             name=call.name,
             arguments=call.arguments,
             item_id=self._context.generate_id("tool_call"),
+            namespace=call.namespace,
             provider_data=getattr(call, "provider_data", None),
         )
 
