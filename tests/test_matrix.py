@@ -154,6 +154,7 @@ LEVEL_2 = {
     "backend/core/turns/begun_run.py",
     "backend/core/turns/checked_agents.py",
     "backend/core/turns/choices.py",
+    "backend/core/turns/client_tools.py",
     "backend/core/turns/agent_server.py",
     "backend/core/turns/agent_settings.py",
     "backend/core/turns/agents.py",

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents import Agent, StopAtTools, Tool
+from agents import Agent, Tool
 
 from core.settings import give_up
 from core.turns.agents import WrongAgent, agents_of, answering
+from core.turns.client_tools import StopAtClientTools, stops_at
 from core.turns.widget_actions import Actions
 
 
@@ -60,16 +61,15 @@ def _give(agent: Agent[Any], feature: Feature) -> None:
         agent.tools = [*agent.tools, *missing]
     stops = agent.tool_use_behavior
     names = [tool.name for tool in feature.client_tools]
-    if isinstance(stops, dict):
-        stop_at = stops["stop_at_tool_names"]
-    elif not names or stops == "run_llm_again":
-        stop_at = []
-    else:
+    usual = isinstance(stops, dict | StopAtClientTools) or stops == "run_llm_again"
+    if names and not usual:
         raise WrongAgent(
             f"The agent {agent.name}: with client tools, tool_use_behavior has to be StopAtTools."
         )
-    if new := [name for name in names if name not in stop_at]:
-        agent.tool_use_behavior = StopAtTools(stop_at_tool_names=[*stop_at, *new])
+    known = stops.client_tools if isinstance(stops, StopAtClientTools) else ()
+    if new := [name for name in names if name not in known]:
+        others = [name for name in stops_at(agent) if name not in (*known, *new)]
+        agent.tool_use_behavior = StopAtClientTools((*known, *new), others)
 
 
 def check_features(agents: Sequence[Agent[Any]], features: Sequence[Feature]) -> None:

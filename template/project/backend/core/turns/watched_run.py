@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from agents import (
-    Agent,
     ModelBehaviorError,
     ModelRefusalError,
     RunResultStreaming,
@@ -38,6 +37,7 @@ from openai.types.responses import ResponseFunctionToolCall
 
 from core.context import RequestContext
 from core.turns.approvals import KeptCall
+from core.turns.client_tools import stops_at
 from core.turns.final_output import HeldMessages, InvalidOutput, ShowOutput, final_output_of
 from core.turns.hosted_tools import HostedCalls
 from core.turns.kept_calls import Told
@@ -243,11 +243,12 @@ class WatchedRun:
                 self._thoughts.append(thought)
                 return event
             case ToolCallOutputItem() as output:
-                if is_stopped_by_tools(output.agent):
+                if stops := stops_at(output.agent):
                     await self._remember_thoughts()
                 called = self._calls.pop(str(output.call_id), None)
                 self._outputs.append(output)
-                if called is not None and is_client_tool(output.agent, called.name):
+                asked = self._context.client_tool_call is not None
+                if called is not None and asked and called.name in stops:
                     self._client_calls.append((called, output))
                 elif called is not None:
                     await self._remember(called, told_of(output))
@@ -317,20 +318,8 @@ class WatchedRun:
         await self._context.stream(ThreadItemDoneEvent(item=item))
 
 
-def is_stopped_by_tools(agent: Agent[Any]) -> bool:
-    """Whether there are tools at which the agent's run stops."""
-    stops = agent.tool_use_behavior
-    return isinstance(stops, dict) and bool(stops["stop_at_tool_names"])
-
-
 def told_of(output: ToolCallOutputItem) -> Told:
     """A tool's output as the model is told it."""
     raw: Any = output.raw_item
     told: Told = raw["output"]
     return told
-
-
-def is_client_tool(agent: Agent[Any], name: str) -> bool:
-    """Whether the agent's run stops at this tool, for the client to go on."""
-    stops = agent.tool_use_behavior
-    return isinstance(stops, dict) and name in stops["stop_at_tool_names"]

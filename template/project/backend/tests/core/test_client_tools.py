@@ -27,7 +27,14 @@ async def browser_time_zone(context: RunContextWrapper[AgentContext[RequestConte
     context.context.client_tool_call = ClientToolCall(name="browser_time_zone", arguments={})
 
 
+@function_tool
+async def lost_browser() -> None:
+    """Ask a browser that is not there."""
+    raise ConnectionError
+
+
 BROWSER = Feature(client_tools=[browser_time_zone])
+LOST = Feature(client_tools=[lost_browser])
 ASK_TIME_ZONE = tool_call("browser_time_zone")
 THROW_DIE = tool_call("throw_die", call_id="call_2")
 BERLIN = {"time_zone": "Europe/Berlin"}
@@ -40,7 +47,7 @@ def model() -> ScriptedModel:
 
 @pytest.fixture
 def server(settings: Settings, model: ScriptedModel) -> TurnServer:
-    return scripted_server(settings, model, features=[BROWSER])
+    return scripted_server(settings, model, features=[BROWSER, LOST])
 
 
 def items(chat: Chat, thread_id: str, type: str) -> list[dict[str, Any]]:
@@ -83,6 +90,18 @@ def test_server_and_client_tools_at_once_are_all_remembered(
     assert len(outputs) == 2
     assert any("A six." in given for given in outputs)
     assert any("Europe/Berlin" in given for given in outputs)
+
+
+def test_the_model_goes_on_where_a_client_tool_fails(chat: Chat, model: ScriptedModel) -> None:
+    lost = tool_call("lost_browser", call_id="call_3")
+    model.answers[:] = [lost, ASK_TIME_ZONE, "It is noon."]
+    thread_id = thread_of(chat.say("What time is it here?"))
+    assert chat.messages(thread_id) == ["What time is it here?"]
+    output(chat, thread_id, BERLIN)
+    assert chat.messages(thread_id) == ["What time is it here?", "It is noon."]
+    failed, answered = [given["output"] for given in inputs(model, "function_call_output")]
+    assert "error" in failed
+    assert "Europe/Berlin" in answered
 
 
 def test_of_two_client_tools_at_once_the_model_knows_which_was_not_run(
