@@ -167,6 +167,20 @@ async def lines():
     return [line async for line in response.aiter_lines()]
 
 print("lines", asyncio.run(lines()))
+
+from core.models.litellm_models import mend_lines
+mend_lines()
+
+async def mended():
+    async def parts():
+        for part in ("grün\\r", "\\nzwei\\rä", "\\n\\u0085", "\\n\\nend"):
+            yield part.encode("latin-1")
+
+    headers = {"Content-Type": "text/plain; charset=iso-8859-1"}
+    response = httpx.Response(200, headers=headers, content=parts())
+    return [line async for line in response.aiter_lines()]
+
+print("mended", asyncio.run(mended()))
 """
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True
@@ -273,6 +287,11 @@ def test_chatkit_shows_no_thought_that_is_no_summary() -> None:
 def test_httpx_ends_a_line_where_json_goes_on(litellm_says: dict[str, str]) -> None:
     """litellm_models.py: mend_lines."""
     assert litellm_says["lines"] == "['data: one', 'two']"
+
+
+def test_mended_lines_keep_the_encoding_of_the_response(litellm_says: dict[str, str]) -> None:
+    """litellm_models.py: mend_lines, which the project's own clients have, too."""
+    assert litellm_says["mended"] == repr(["grün", "zwei", "ä", "\x85", "", "end"])
 
 
 def test_chatkit_does_not_take_an_annotation_of_the_openai_client() -> None:

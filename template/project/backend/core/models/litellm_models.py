@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import wraps
+from io import IncrementalNewlineDecoder
 from typing import Any
 
 import httpx
@@ -103,22 +104,23 @@ def mend_later_chunks() -> None:
 
 
 def mend_lines() -> None:
-    """Let only a newline end a line of a provider's stream, as server-sent events have it.
+    """Let only \\n, \\r\\n and \\r end a line of a response, as server-sent events have it.
 
     For httpx U+2028 and the like end one too, which JSON may hold as they are: Claude's answer
-    would break off there, and Gemini's would lose them.
+    would break off there, and Gemini's would lose them. The project's own clients have it so, too.
     https://github.com/BerriAI/litellm/pull/28566
     """
     from httpx import Response
 
     async def aiter_lines(self: Response) -> AsyncIterator[str]:
-        rest = b""
-        async for data in self.aiter_bytes():
-            *lines, rest = (rest + data).split(b"\n")
+        ends = IncrementalNewlineDecoder(None, translate=True)
+        rest = ""
+        async for text in self.aiter_text():
+            *lines, rest = (rest + ends.decode(text)).split("\n")
             for line in lines:
-                yield line.rstrip(b"\r").decode("utf-8", "replace")
-        if rest:
-            yield rest.decode("utf-8", "replace")
+                yield line
+        if last := rest + ends.decode("", final=True):
+            yield last.removesuffix("\n")
 
     Response.aiter_lines = aiter_lines  # type: ignore[method-assign] # that is the mend
 
