@@ -50,6 +50,7 @@ from core.turns.running import Turns
 from core.turns.server import TurnServer
 from core.turns.widget_actions import GONE, Actions, actions_in, matches
 
+PAGE = 20
 DECISIONS = {APPROVE, ALWAYS, REJECT}
 
 
@@ -104,6 +105,8 @@ class ApprovalServer(ActionServer):
         thread = await self.store.load_thread(params.thread_id, context)
         waiting_id, waiting = await self._waiting(thread, context)
         if waiting is None or waiting_id != pressed.waiting or waiting.card(sender.id) is None:
+            raise Refused(GONE, 409)
+        if await self._has_gone_on(thread.id, waiting_id, context):
             raise Refused(GONE, 409)
 
     async def _process_streaming_impl(
@@ -265,6 +268,18 @@ class ApprovalServer(ActionServer):
             return waiting_id, None
         assert isinstance(item, HiddenContextItem)
         return waiting_id, Waiting.model_validate(item.content)
+
+    async def _has_gone_on(
+        self, thread_id: str, waiting_id: str, context: RequestContext
+    ) -> bool:
+        """Whether the user has written since this waits, to a release that knows no approvals."""
+        after: str | None = waiting_id
+        while after is not None:
+            page = await self.store.load_thread_items(thread_id, after, PAGE, "asc", context)
+            if any(isinstance(item, UserMessageItem) for item in page.data):
+                return True
+            after = page.after
+        return False
 
 
 def decides(request: ChatKitReq) -> TypeIs[ThreadsCustomActionReq]:

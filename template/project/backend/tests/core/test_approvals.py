@@ -13,7 +13,8 @@ from scripted_server import AGENT, scripted_server
 
 from core.context import RequestContext
 from core.turns.agent_server import AgentServer
-from core.turns.approvals import ALWAYS, APPROVE, LEFT, REJECT, Approval
+from core.turns.approval_server import ApprovalServer
+from core.turns.approvals import ALWAYS, APPROVE, LEFT, OUTCOMES, REJECT, Approval
 from core.turns.server import TurnServer
 
 from app.wiring import Settings, build_app
@@ -94,6 +95,27 @@ def test_an_approved_tool_runs_once_and_its_answer_follows(
     chat.say("Really?", thread_id)
     assert outputs(model) == ["/old is gone."]
     assert deleted == ["/old"]
+
+
+def test_what_the_user_has_gone_on_without_under_an_older_release_is_not_run(
+    chat: Chat, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def leave_nothing(*_: Any) -> AsyncIterator[ThreadStreamEvent]:
+        for event in ():
+            yield event
+
+    model.answers[:] = [DELETE, "As you like.", "Nothing."]
+    thread_id = thread_of(chat.say("Delete the old file."))
+    [card] = cards(chat, thread_id)
+    with monkeypatch.context() as older:
+        older.setattr(ApprovalServer, "_leave", leave_nothing)
+        older.setattr("core.turns.agent_server.WAITING", "unknown")
+        chat.say("Never mind.", thread_id)
+    assert chat.post("threads.custom_action", **pressed(card, APPROVE)).status_code == 409
+    chat.say("What now?", thread_id)
+    [card] = cards(chat, thread_id)
+    assert OUTCOMES["left"] in str(card["widget"])
+    assert not deleted
 
 
 def test_what_is_rejected_is_not_run_and_the_model_knows(chat: Chat, model: ScriptedModel) -> None:
