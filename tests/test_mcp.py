@@ -186,6 +186,28 @@ def test_a_server_that_is_away_is_named_and_opened_as_soon_as_it_is_there(
             assert "It rains in Nara." in told(standin)
 
 
+def test_the_log_says_why_a_server_is_away_and_no_traceback_for_each_message(
+    weather: Weather, standin: StandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    commands = {
+        "nowhere-at-all": ("FileNotFoundError", "nowhere-at-all"),
+        "true": ("MCPError", "Connection closed"),
+    }
+    for command, (kind, words) in commands.items():
+        source = f'MCPServerStdio({{"command": "{command}"}}, {OPTIONS})'
+        with serve(weather.project(source), standin, tmp_path) as backend:
+            wait_for(backend, f"MCP server weather: {kind} while opening")
+            caplog.clear()
+            for _ in range(2):
+                [error] = backend.say("Will it rain?").errors
+                assert "It is called weather." in error["message"]
+        assert any(kind in line and words in line for line in caplog.messages)
+        lines = [line for line in caplog.messages if "the run failed" in line]
+        assert len(lines) == 2
+        assert lines[0].endswith(": the run failed: The MCP server weather does not answer.")
+        assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_a_process_that_is_killed_is_started_anew(
     weather: Weather, standin: StandIn, tmp_path: Path
 ) -> None:

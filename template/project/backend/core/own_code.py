@@ -82,6 +82,12 @@ def members_of(error: BaseException) -> tuple[BaseException, ...]:
     return members
 
 
+def kind_of(error: BaseException) -> str:
+    """The name of the error's class, for everyone; that of a group's first member for a group."""
+    members = members_of(error)
+    return kind_of(members[0]) if members else type(error).__name__
+
+
 def _by_project(error: BaseException) -> bool:
     """Whether the innermost frame that is no library's is the project's, and not core's.
 

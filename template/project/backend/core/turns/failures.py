@@ -177,11 +177,13 @@ def failed_run(
     source = asked(error)
     failure = explain(error, begun=begun, api_key=source.key_name if source else api_key)
     line = "request %s: the run failed: %s"
+    # Why a server is away is logged as it is lost, and whenever it cannot be opened anew.
+    away = server_away(error)
     # A UserError is the SDK's word about what the project wrote; a provider's words are no such.
-    if is_own(error) or isinstance(error, UserError):
+    if is_own(error) or (isinstance(error, UserError) and not away):
         log_own(log, line, request.request_id, log_line(error), error=error)
     else:
-        log.warning(line, request.request_id, log_line(error))
+        log.warning(line, request.request_id, away or log_line(error))
     return _as_event(failure, request)
 
 

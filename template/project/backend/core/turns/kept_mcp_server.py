@@ -14,6 +14,8 @@ from mcp import ClientSession
 from mcp.shared.exceptions import MCPError
 from mcp.types import CONNECTION_CLOSED, REQUEST_TIMEOUT, CallToolResult, Tool
 
+from core.own_code import kind_of, members_of
+
 T = TypeVar("T")
 log = logging.getLogger("app")
 
@@ -123,7 +125,7 @@ class KeptServer:
             raise ServerAway(self.server)
 
     def _doubt(self, error: Exception) -> None:
-        self.cause = f"{type(error).__name__} while open"
+        self.cause = f"{kind_of(error)} while open"
         self._look.set()
 
     async def _keep_open(self) -> None:
@@ -140,9 +142,9 @@ class KeptServer:
                         await self._wait(CHECK_SECONDS)
                         await self._check()
                 except Exception as error:
-                    self.cause = f"{type(error).__name__} {stage}"
+                    self.cause = f"{kind_of(error)} {stage}"
                     line = "MCP server %s failed %s, and is opened anew: %s"
-                    log.warning(line, log_name(self.server), stage, words_of(error))
+                    log.warning(line, log_name(self.server), stage, self._words_of(error))
                     await self._close()
                     # One that is lost is opened anew before anybody is told.
                     if pause:
@@ -189,6 +191,13 @@ class KeptServer:
             line = "MCP server %s failed as it closed: %s"
             log.warning(line, log_name(self.server), words_of(error))
 
+    def _words_of(self, error: Exception) -> str:
+        """What failed, with the command that there is not: its error may name none."""
+        command = getattr(getattr(self.server, "params", None), "command", "")
+        if isinstance(error, FileNotFoundError) and command not in str(error):
+            return f"{words_of(error)}: {command}"
+        return words_of(error)
+
     async def _wait(self, seconds: float) -> None:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._look.wait(), seconds)
@@ -229,8 +238,7 @@ def is_late(error: Exception) -> bool:
 
 def words_of(error: BaseException) -> str:
     """What failed, for the log. The words are the project's own server's, or the SDK's."""
-    members: tuple[BaseException, ...] = getattr(error, "exceptions", ())
-    if members:
+    if members := members_of(error):
         return "; ".join(words_of(each) for each in members)
     return ": ".join(filter(None, (type(error).__name__, str(error))))
 

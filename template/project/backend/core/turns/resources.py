@@ -9,6 +9,7 @@ from typing import Any
 
 from core.errors import Refused
 from core.sentences import Sentence
+from core.own_code import kind_of
 from core.settings import give_up
 
 log = logging.getLogger("app")
@@ -131,7 +132,7 @@ class Resources:
                 self._opened.clear()
                 # The log has it all; /ready is for everyone, and an error's words may be secret.
                 known = isinstance(error, NotReady)
-                self._failure = str(error) if known else f"{type(error).__name__} {stage}"
+                self._failure = str(error) if known else f"{kind_of(error)} {stage}"
                 line = "app/resources.py failed %s, and is tried again in %.0f s"
                 log.error(line, stage, pause, exc_info=error)
             await asyncio.sleep(pause)
