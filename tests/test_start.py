@@ -333,7 +333,10 @@ def test_a_misspelt_setting_is_told_and_other_lines_reach_the_libraries(
     )
     # The project's own secrets stay out of the environment of what it starts.
     assert ran.stdout.splitlines() == ["somewhere.example None", "mine"]
-    assert ran.stderr == ".env: MODEL_TIMOUT is no setting. Did you mean MODEL_TIMEOUT?\n"
+    misspelt = ".env: MODEL_TIMOUT is no setting. Did you mean MODEL_TIMEOUT?\n"
+    assert ran.stderr == misspelt
+    # It may be why another value is wrong.
+    assert failed_start(project, {"MODEL_TIMEOUT": "5 s"}).startswith(f"{misspelt}Cannot start: ")
 
 
 def test_backend_alone_in_a_container_has_its_files_beside_it(tmp_path: Path) -> None:

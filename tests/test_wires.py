@@ -240,3 +240,23 @@ def test_a_gateway_that_is_written_wrongly_ends_the_start_with_a_line(
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"Cannot start: {name} must be ")
     assert wrong not in line
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ("X-Team secret", "The one with the number 2 is not a name and a value."),
+        ("Host: secret", "Host is not for you to set."),
+        ("X-Team: secret ü", "The value of X-Team is not a line of ASCII characters."),
+    ],
+)
+def test_the_header_that_is_wrong_is_named_and_its_value_is_not(
+    second: str, said: str, standin: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = render(level=2, provider="gemini", store="sqlite")
+    headers = {"MODEL_HEADERS": f"X-Place: 7; {second}"}
+    with pytest.raises(SystemExit):
+        load_project(project, environment("gemini", standin, tmp_path) | headers)
+    [line] = capsys.readouterr().err.splitlines()
+    assert f" {said} " in line
+    assert "secret" not in line

@@ -36,6 +36,7 @@ def project_root(backend: Path) -> Path:
 ROOT = project_root(BACKEND)
 """The project's folder: .env lies here, and relative database paths begin here."""
 PORT_RULE = "a whole number from 1 to 65535"
+REMEDY = "Set it in .env or the environment."
 
 
 def comma_separated(value: Any) -> Any:
@@ -77,6 +78,10 @@ class ServerSettings(BaseSettings):
     )
 
 
+class WrongPart(ValueError):
+    """Raised by a setting's own check: a sentence about what is wrong in it, without its value."""
+
+
 SettingsT = TypeVar("SettingsT", bound=ServerSettings)
 
 
@@ -87,10 +92,14 @@ def load(settings: type[SettingsT]) -> SettingsT:
     except UnicodeDecodeError:
         give_up("the file .env is not UTF-8 text. Save it as UTF-8.")
     except ValidationError as error:
-        wrong = sorted({str(each["loc"][0]).lower() for each in error.errors(include_input=False)})
+        tell_misspelt(settings)
         rules = {name: field.description for name, field in settings.model_fields.items()}
-        remedy = "Set it in .env or the environment."
-        give_up(*(f"{name.upper()} must be {rules[name]}. {remedy}" for name in wrong))
+        wrong: dict[str, str] = {}
+        for each in error.errors(include_input=False):
+            name, cause = str(each["loc"][0]).lower(), each.get("ctx", {}).get("error")
+            part = f"{cause} " if isinstance(cause, WrongPart) else ""
+            wrong[name] = f"{name.upper()} must be {rules[name]}. {part}{REMEDY}"
+        give_up(*(wrong[name] for name in sorted(wrong)))
 
 
 def use_other_lines(settings: ServerSettings) -> None:
@@ -99,16 +108,28 @@ def use_other_lines(settings: ServerSettings) -> None:
     A proxy's address is such, or another provider's key. The settings themselves stay out: they
     hold secrets, and what this process starts inherits its environment.
     """
-    names = sorted(name.upper() for name in type(settings).model_fields)
-    for name, value in dotenv_values(ROOT / ".env", encoding="utf-8-sig").items():
-        if name.upper() in names:
-            continue
+    tell_misspelt(type(settings))
+    for name, value in other_lines(type(settings)).items():
+        if value:
+            os.environ.setdefault(name, value)
+
+
+def tell_misspelt(settings: type[ServerSettings]) -> None:
+    """Print a line for each name in .env that is nearly a setting's."""
+    names = sorted(name.upper() for name in settings.model_fields)
+    for name in other_lines(settings):
         # The names of two providers' keys are alike, and both may be meant.
         alike = 0.9 if "_API_" in name.upper() else 0.75 if len(name) < 6 else 0.8
         if near := get_close_matches(name.upper(), names, n=1, cutoff=alike):
             print(f".env: {name} is no setting. Did you mean {near[0]}?", file=sys.stderr)
-        if value:
-            os.environ.setdefault(name, value)
+
+
+def other_lines(settings: type[ServerSettings]) -> dict[str, str | None]:
+    """The lines of .env that are none of these settings."""
+    lines = dotenv_values(ROOT / ".env", encoding="utf-8-sig")
+    return {
+        name: value for name, value in lines.items() if name.lower() not in settings.model_fields
+    }
 
 
 def configure_logging(level: str) -> None:

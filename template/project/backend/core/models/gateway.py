@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from core.models.litellm_models import same_provider
-from core.settings import ServerSettings
+from core.settings import ServerSettings, WrongPart
 
 NAME = re.compile(r"[!#$%&'*+.^_`|~\w-]+", re.ASCII)
 """The name of a header."""
@@ -19,19 +19,24 @@ TAKEN = ("connection", "content-length", "content-type", "host", "transfer-encod
 
 
 def _headers(value: Any) -> Any:
-    """`X-Team: chat; X-Place: 7`, or a JSON object, as a dict."""
+    """`X-Team: chat; X-Place: 7`, or a JSON object, as a dict. Raises ValueError."""
     if not isinstance(value, str):
         return value
+    pairs: list[tuple[str, Any]]
     if value.lstrip().startswith("{"):
-        headers = json.loads(value)
+        pairs = list(json.loads(value).items())
     else:
-        pairs = [pair.partition(":") for pair in value.split(";") if pair.strip()]
-        headers = {name.strip(): text.strip() for name, _, text in pairs}
-    for name, text in headers.items():
-        right = NAME.fullmatch(name) and name.lower() not in TAKEN
-        if not (right and isinstance(text, str) and text and text.isascii() and text.isprintable()):
-            raise ValueError
-    return headers
+        parts = [part.partition(":") for part in value.split(";") if part.strip()]
+        pairs = [(name.strip(), text.strip() if colon else None) for name, colon, text in parts]
+    for number, (name, text) in enumerate(pairs, 1):
+        # What is no header's name may be of a value, which is a secret.
+        if text is None or not NAME.fullmatch(name):
+            raise WrongPart(f"The one with the number {number} is not a name and a value.")
+        if name.lower() in TAKEN:
+            raise WrongPart(f"{name} is not for you to set.")
+        if not (isinstance(text, str) and text and text.isascii() and text.isprintable()):
+            raise WrongPart(f"The value of {name} is not a line of ASCII characters.")
+    return dict(pairs)
 
 
 def _query(value: Any) -> Any:

@@ -269,9 +269,7 @@ class ApprovalServer(ActionServer):
         assert isinstance(item, HiddenContextItem)
         return waiting_id, Waiting.model_validate(item.content)
 
-    async def _has_gone_on(
-        self, thread_id: str, waiting_id: str, context: RequestContext
-    ) -> bool:
+    async def _has_gone_on(self, thread_id: str, waiting_id: str, context: RequestContext) -> bool:
         """Whether the user has written since this waits, to a release that knows no approvals."""
         after: str | None = waiting_id
         while after is not None:
