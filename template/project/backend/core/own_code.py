@@ -6,10 +6,13 @@ import sysconfig
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 from agents import UserError
 
 from core.sentences import Sentence
+
+T = TypeVar("T")
 
 CORE = os.path.join(Path(__file__).parent, "")
 PYTHON = os.path.join(sysconfig.get_path("stdlib"), "")
@@ -17,6 +20,8 @@ PROVIDERS = ("openai", "litellm")
 """The packages whose errors quote a provider, and with it a key or a message."""
 CALLERS = ("agents", "chatkit")
 """The packages that call the project's functions."""
+USERS = (__name__, "core.turns.")
+"""The modules of core that use what the project's functions give back."""
 MODEL_CALL = "agents.run_internal.model_retry"
 """Where the SDK asks a model: what fails within is the provider's, also of a model of one's own."""
 ABOUT_CODE = (TypeError, AttributeError, NameError, ImportError, NotImplementedError)
@@ -27,6 +32,14 @@ OWN_FAILED = Sentence("The project's own code failed. The server's log has the c
 def is_own(error: BaseException) -> bool:
     """Whether it is the project's own code that failed, and no provider, store or library."""
     return not of_provider(error) and any(_by_project(each) for each in chain(error))
+
+
+def given_by(hook: str, given: T, *kinds: type[Any]) -> T:
+    """What a hook of the project has given back. Raises TypeError if it is none of these kinds."""
+    if not isinstance(given, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{hook} has given back {type(given).__name__} instead of {wanted}")
+    return given
 
 
 def of_provider(error: BaseException) -> bool:
@@ -92,9 +105,12 @@ def _by_project(error: BaseException) -> bool:
     """Whether the innermost frame that is no library's is the project's, and not core's.
 
     Or the SDK has failed as it called what the project gave it, such as a hook that takes too few
-    arguments.
+    arguments; or core, whose own types are checked, did as it used what a hook gave back.
     """
-    if type(error) in ABOUT_CODE and module_of(error).partition(".")[0] in CALLERS:
+    module = module_of(error)
+    if type(error) in ABOUT_CODE and module.partition(".")[0] in CALLERS:
+        return True
+    if type(error) in (TypeError, AttributeError) and module.startswith(USERS):
         return True
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     if any(frame.f_globals.get("__name__") == MODEL_CALL for frame in frames):

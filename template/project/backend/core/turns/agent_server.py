@@ -26,6 +26,7 @@ from core.context import RequestContext
 from core.errors import Refused
 from core.models.provider import Models, WithDefault
 from core.models.source import ModelSource, UnknownModel
+from core.own_code import given_by
 from core.protocol.messages import NEW_CHAT, title_of
 from core.protocol.questions import with_answers
 from core.sentences import Sentence
@@ -282,7 +283,7 @@ class AgentServer(ResumingServer):
     ) -> tuple[Agent[Any], ModelSource]:
         """The agent and the model that answer. Raises CustomStreamError if there are none."""
         try:
-            agent = await self.agent_for(thread, message, context)
+            agent = given_by("agent_for", await self.agent_for(thread, message, context), Agent)
             self.prepare(agent)
             self.mcp_servers.keep(agents_of(agent))
             given = await self.model_for(thread, message, context)
@@ -323,10 +324,22 @@ class AgentServer(ResumingServer):
         if turn.stop.is_set():
             return
         usual = WithDefault(self.model_provider, source.model)
-        config = having_models(self.run_config(source.model, source), usual)
+        config = given_by("run_config", self.run_config(source.model, source), RunConfig)
+        config = guarded(agent, self.agent, having_models(config, usual))
         self.beside.having(config.model_provider).for_this_turn()
+<<<<<<< HEAD
         config = guarded(agent, self.agent, config)
         run = begin_run(agent, given, run_context, config, self.run_hooks, self.settings.max_turns)
+=======
+        run = begin_run(
+            agent,
+            given,
+            run_context,
+            config=config,
+            hooks=self.run_hooks,
+            max_turns=self.settings.max_turns,
+        )
+>>>>>>> c07e0db (A hook that gives back the wrong thing is the project's own code's failure, and named in the log)
         async with self.mcp_servers.using(agents_of(agent)):
             async for event in stream_run(
                 run,

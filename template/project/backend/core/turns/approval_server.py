@@ -20,12 +20,13 @@ from chatkit.types import (
     UserMessageItem,
     WidgetItem,
 )
-from chatkit.widgets import WidgetRoot
+from chatkit.widgets import WidgetComponentBase, WidgetRoot
 from pydantic import ValidationError
 from typing_extensions import TypeIs
 
 from core.context import RequestContext
 from core.errors import Refused
+from core.own_code import given_by
 from core.sentences import Sentence, both
 from core.settings import give_up
 from core.stores.base import BaseStore
@@ -147,7 +148,7 @@ class ApprovalServer(ActionServer):
         more = Sentence("It waits for the decision on {count} more.", count=waiting.undecided)
         outcome = both(OUTCOMES[card.decision], more)
         approval = approval_of(waiting_id, card, context.told(outcome))
-        widget = self.approval_card(approval, context)
+        widget = self._widget(approval, context)
         yield ThreadItemReplacedEvent(item=sender.model_copy(update={"widget": widget}))
 
     async def _paginate_thread_items_reverse(
@@ -191,9 +192,13 @@ class ApprovalServer(ActionServer):
                 id=card.item_id,
                 thread_id=thread.id,
                 created_at=datetime.now(),
-                widget=self.approval_card(approval, context),
+                widget=self._widget(approval, context),
             )
             yield ThreadItemDoneEvent(item=item)
+
+    def _widget(self, approval: Approval, context: RequestContext) -> WidgetRoot:
+        widget = self.approval_card(approval, context)
+        return given_by("approval_card", widget, WidgetComponentBase)
 
     async def close_cards(
         self,
@@ -208,7 +213,7 @@ class ApprovalServer(ActionServer):
             end = card.decision if card.decision == "rejected" else outcome or card.decision
             assert end is not None
             approval = approval_of(waiting_id, card, context.told(OUTCOMES[end]))
-            widget = self.approval_card(approval, context)
+            widget = self._widget(approval, context)
             # It is not there if the turn was broken off while it asked.
             with suppress(NotFoundError):
                 item = await self.store.load_item(thread.id, card.item_id, context)

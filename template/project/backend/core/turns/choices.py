@@ -15,6 +15,7 @@ from core.context import RequestContext
 from core.errors import Refused
 from core.models.provider import Models
 from core.models.source import ModelSource, UnknownModel
+from core.own_code import given_by
 from core.protocol.inference_options import ModelOption, ToolOption, chosen, tool_id
 from core.sentences import Sentence
 from core.settings import give_up
@@ -83,6 +84,7 @@ class Choices:
 
         A model is chosen for those agents that name none, and for the first one.
         """
+        given_by("model_for", source, ModelSource)
         choice = await self.of(thread, message, context)
         if choice.model and agent.model and agent.name == first.name:
             agent = agent.clone(model=source.named_model)

@@ -17,10 +17,11 @@ from chatkit.types import (
     ThreadItem,
     WidgetItem,
 )
-from chatkit.widgets import WidgetRoot
+from chatkit.widgets import WidgetComponentBase, WidgetRoot
 from pydantic_core import to_jsonable_python
 
 from core.context import RequestContext
+from core.own_code import given_by
 from core.sentences import Sentence
 from core.text import repair_surrogates
 
@@ -137,6 +138,7 @@ class FinalOutput:
     ) -> list[ThreadItem]:
         """The thread's items: what the chat shows, after what only the model is told."""
         shown = await show(self.value, agent, context.request_context)
+        given_by("show_output", shown, str, WidgetComponentBase)
         base: dict[str, Any] = {
             "id": context.generate_id("message"),
             "thread_id": context.thread.id,

@@ -33,6 +33,7 @@ from chatkit.types import (
 
 from core.context import RequestContext
 from core.models.complete_answers import CutShort
+from core.own_code import given_by
 from core.protocol.events import is_thought
 from core.turns.failures import (
     CUT,
@@ -93,7 +94,7 @@ async def stream_run(
         for event in ending:
             yield event
         if isinstance(error, Tripwire):
-            sentence = blocked(error)
+            sentence = given_by("blocked", blocked(error), str)
             for item in items.blocked(error, sentence):
                 yield ThreadItemDoneEvent(item=item)
             yield ThreadItemDoneEvent(item=blocked_item(error, sentence, context))

@@ -101,8 +101,8 @@ def test_what_the_user_has_gone_on_without_under_an_older_release_is_not_run(
     chat: Chat, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def leave_nothing(*_: Any) -> AsyncIterator[ThreadStreamEvent]:
-        for event in ():
-            yield event
+        return
+        yield
 
     model.answers[:] = [DELETE, "As you like.", "Nothing."]
     thread_id = thread_of(chat.say("Delete the old file."))

@@ -8,6 +8,7 @@ from agents import (
     Agent,
     AgentHooks,
     FunctionTool,
+    GuardrailFunctionOutput,
     Handoff,
     InputGuardrail,
     OutputGuardrail,
@@ -16,6 +17,7 @@ from agents import (
 )
 from chat_client import Chat, thread_of
 from chatkit.types import ThreadMetadata, UserMessageItem
+from pydantic import BaseModel
 from scripted_model import ScriptedModel, tool_call
 from scripted_server import AGENT, scripted_server
 
@@ -141,6 +143,46 @@ def test_so_it_is_where_no_run_has_begun(
     else:
         server.agent_for = fail_later
     check(chat.say("Hello"), caplog)
+
+
+async def give_none(*_: Any, **__: Any) -> None:
+    """As a hook does that forgets its `return`."""
+
+
+def none(*_: Any, **__: Any) -> None:
+    """As a hook does that forgets its `async`, too."""
+
+
+class Answer(BaseModel):
+    words: str
+
+
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
+@pytest.mark.parametrize("hook", [give_none, none])
+@pytest.mark.parametrize(
+    "name",
+    ["agent_for", "model_for", "run_config", "respond", "show_output", "blocked", "approval_card"],
+)
+def test_a_hook_that_gives_back_the_wrong_thing_is_named_in_the_log(
+    name: str, hook: Any, chat: Chat, model: ScriptedModel, server: Any, caplog: Any
+) -> None:
+    if name == "show_output":
+        server.agent = AGENT.clone(output_type=Answer)
+        model.answers[:] = ['{"words": "Hello."}']
+    if name == "blocked":
+        said_no = GuardrailFunctionOutput(output_info=None, tripwire_triggered=True)
+        server.agent = AGENT.clone(input_guardrails=[InputGuardrail(lambda *_: said_no)])
+    if name == "approval_card":
+        server.agent = AGENT.clone(tools=[tool(str, needs_approval=True)])
+        model.answers[:] = [tool_call("throw")]
+    setattr(server, name, hook)
+    [error] = [event for event in chat.say("Hello") if event["type"] == "error"]
+    assert error["message"].startswith(OWN)
+    assert not error["allow_retry"]
+    request_id = error["message"].partition("(Request ")[2].rstrip(")")
+    [record] = [each for each in caplog.records if each.exc_info and request_id in each.message]
+    logged = told(record.exc_info[1])
+    assert name in logged or name == "respond"
 
 
 def test_a_tool_that_fails_is_logged_in_full_and_the_model_goes_on(
