@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from importlib.util import find_spec
@@ -22,6 +23,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from agents import Agent, Model, RunConfig, Runner
+from chatkit.types import ThreadMetadata
 
 BACKEND = Path(__file__).resolve().parents[1] / "template" / "project" / "backend"
 NAME = "embedded/smollm2-135m"
@@ -536,6 +538,7 @@ def test_a_new_chat_begins_by_saying_that_a_toy_answers(modules: dict[str, Modul
 def test_the_toy_is_offered_no_tools(modules: dict[str, ModuleType]) -> None:
     chat = ToyChat(modules)
     assert modules["app.agent"].agent.tools
-    asked = chat.server.equipped(chat.server.agent)
+    thread = ThreadMetadata(id="thr_1", created_at=datetime.now())
+    asked, _ = asyncio.run(chat.server.chosen(thread, None, chat.context()))
     assert asked.tools == []
     assert asked.instructions

@@ -38,6 +38,19 @@ def test_level_1_says_so_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     assert "hello.py" in caplog.text
 
 
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
+def test_an_answer_without_a_yield_is_told_as_such(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    project = render_into(tmp_path / "myapp", level=1)
+    reword(project / "backend/app/hello.py", "yield Thread", "return Thread")
+    with Backend(project, {}) as backend:
+        [error] = backend.say("Hello").errors
+    assert error["message"].startswith(OWN)
+    assert error["allow_retry"] is False
+    assert "respond, or action, has given back coroutine instead of AsyncIterator" in caplog.text
+
+
 FAILING = f"""
 from contextlib import asynccontextmanager
 

@@ -8,7 +8,7 @@ from chatkit.types import ThreadStreamEvent
 
 from core.context import RequestContext
 from core.errors import Refused
-from core.own_code import OWN_FAILED, is_own, log_own
+from core.own_code import OWN_FAILED, given_by, is_own, log_own
 
 log = logging.getLogger("app")
 
@@ -21,7 +21,7 @@ async def own_failures_told(
     ChatKit would log it without the request's id, and offer a Retry that cannot help.
     """
     try:
-        async for event in stream():
+        async for event in given_by("respond, or action,", stream(), AsyncIterator):
             yield event
     except Refused as error:
         raise CustomStreamError(context.signed(error.sentence), allow_retry=False) from None

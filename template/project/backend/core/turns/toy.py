@@ -14,6 +14,7 @@ from chatkit.types import (
 )
 
 from core.context import RequestContext
+from core.models.source import ModelSource
 from core.sentences import Sentence
 from core.turns.agent_server import AgentServer
 
@@ -38,8 +39,11 @@ class ToyServer(AgentServer):
         super().__init__(*args, **parts)
         self.starters = STARTERS
 
-    def equipped(self, agent: Agent[Any]) -> Agent[Any]:
-        return agent.clone(tools=[], handoffs=[])
+    async def chosen(
+        self, thread: ThreadMetadata, message: UserMessageItem | None, context: RequestContext
+    ) -> tuple[Agent[Any], ModelSource]:
+        agent, source = await super().chosen(thread, message, context)
+        return agent.clone(tools=[], handoffs=[], mcp_servers=[]), source
 
     async def _process_new_thread_item_respond(
         self, thread: ThreadMetadata, item: UserMessageItem, context: RequestContext
