@@ -114,6 +114,7 @@ ALWAYS = {
     "backend/core/text.py",
     "backend/core/turns/__init__.py",
     "backend/core/turns/own_failures.py",
+    "backend/core/turns/own_methods.py",
     "backend/core/turns/resources.py",
     "backend/core/turns/retry.py",
     "backend/core/turns/running.py",

@@ -226,14 +226,44 @@ def test_a_method_that_is_no_longer_called_ends_the_start(tmp_path: Path) -> Non
     methods = (
         "    async def identify(self, request):\n        raise Exception\n\n"
         "    async def admit(self, context, held):\n        raise Exception\n\n"
-        "    def begin(self):\n        'Something of my own.'\n"
+        "    def begin(self):\n        'Something of my own.'\n\n"
+        "    def equipped(self, agent):\n        return agent\n\n"
+        "    def note_failure(self, error):\n        raise error\n"
     )
     server.write_text(server.read_text(encoding="utf-8") + f"\n{methods}", encoding="utf-8")
     assert failed_start(project, {}).splitlines() == [
         "Cannot start: `admit` of app.server.Server gets (request, context) now.",
+        "Cannot start: `equipped` of app.server.Server is no longer called: override "
+        "`prepare(agent)`.",
         "Cannot start: `identify` of app.server.Server is no longer called: app/wiring.py hands in "
         "a SignIn as `sign_in`.",
+        "Cannot start: `note_failure` of app.server.Server is no longer called: what is lost is "
+        "opened anew by itself.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        ("models = {'fast': 'local/a'}", "`models` of the server is a list of ModelOption or str"),
+        ("models = 'fast'", "`models` of the server is a list of ModelOption or str"),
+        ("tools = ['search']", "`tools` of the server is a list of ToolOption"),
+        (
+            "drop = ['a', 'b']",
+            "`drop` of app.server.Server has the name of a method that is called",
+        ),
+        ("def prepare(self): 'Something of my own.'", "that is called with (agent). Take these"),
+        ("def stream(self, name): 'Something of my own.'", "`stream` of app.server.Server has"),
+    ],
+)
+def test_an_own_name_that_the_core_has_too_ends_the_start(
+    own: str, told: str, tmp_path: Path
+) -> None:
+    project = render_into(tmp_path / "my app", level=2, provider="local", store="memory")
+    server = project / "backend/app/server.py"
+    server.write_text(f"{server.read_text(encoding='utf-8')}\n    {own}\n", encoding="utf-8")
+    [line] = failed_start(project, {}).splitlines()
+    assert told in line
 
 
 def moved_names(backend: Path, *arguments: str, code: int = 0) -> str:

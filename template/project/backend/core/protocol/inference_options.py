@@ -56,6 +56,24 @@ class ToolOption(Option):
     """It is the tool of an MCP server, and known as soon as that is open."""
 
 
+def check_kinds(options: Any, where: str, *kinds: type[Any]) -> None:
+    """End the program with a sentence for something else than a list of options.
+
+    A project may have meant something of its own by the name.
+    """
+    if isinstance(options, Sequence) and not isinstance(options, str):
+        others = (type(each).__name__ for each in options if not isinstance(each, kinds))
+        wrong = next(others, None)
+    else:
+        wrong = type(options).__name__
+    if wrong:
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        give_up(
+            f"`{where}` of the server is a list of {wanted}, from which the user may choose, and "
+            f"{wrong} is none. Give what is something else another name."
+        )
+
+
 def named(model: ModelOption | str) -> ModelOption:
     """The option; a name is one too."""
     return ModelOption(id=model, label=model) if isinstance(model, str) else model

@@ -327,19 +327,7 @@ class AgentServer(ResumingServer):
         config = given_by("run_config", self.run_config(source.model, source), RunConfig)
         config = guarded(agent, self.agent, having_models(config, usual))
         self.beside.having(config.model_provider).for_this_turn()
-<<<<<<< HEAD
-        config = guarded(agent, self.agent, config)
         run = begin_run(agent, given, run_context, config, self.run_hooks, self.settings.max_turns)
-=======
-        run = begin_run(
-            agent,
-            given,
-            run_context,
-            config=config,
-            hooks=self.run_hooks,
-            max_turns=self.settings.max_turns,
-        )
->>>>>>> c07e0db (A hook that gives back the wrong thing is the project's own code's failure, and named in the log)
         async with self.mcp_servers.using(agents_of(agent)):
             async for event in stream_run(
                 run,

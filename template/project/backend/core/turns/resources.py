@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from core.errors import Refused
-from core.sentences import Sentence
 from core.own_code import kind_of
+from core.sentences import Sentence
 from core.settings import give_up
 
 log = logging.getLogger("app")

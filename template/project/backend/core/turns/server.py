@@ -36,7 +36,7 @@ from core.errors import Refused
 from core.moved_names import check_overrides
 from core.protocol.checks import check_choice, check_request, pending_call
 from core.protocol.events import send_events
-from core.protocol.inference_options import ModelOption, ToolOption, by_id, named
+from core.protocol.inference_options import ModelOption, ToolOption, by_id, check_kinds, named
 from core.protocol.questions import pending_questions, settled_item
 from core.protocol.requests import parse, thread_id_of
 from core.protocol.updates import with_updates_stored
@@ -44,6 +44,7 @@ from core.sentences import Catalogue, Languages
 from core.stores.base import BaseStore
 from core.turns.mended_server import MendedServer
 from core.turns.own_failures import own_failures_told
+from core.turns.own_methods import check_methods
 from core.turns.resources import Resources
 from core.turns.running import Turns
 
@@ -103,6 +104,9 @@ class TurnServer(MendedServer):
     ) -> None:
         super().__init__(store, attachment_store)
         check_overrides(type(self))
+        check_methods(type(self))
+        check_kinds(self.models, "models", ModelOption, str)
+        check_kinds(self.tools, "tools", ToolOption)
         # By their ids; None: a subclass takes whatever is chosen.
         models = [named(model) for model in self.models]
         self.model_options: Mapping[str, ModelOption] | None = by_id(models, "models")
