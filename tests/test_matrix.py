@@ -237,7 +237,7 @@ LEVEL_3 = {
 LITELLM = {
     "backend/core/models/gateway.py",
     "backend/core/models/litellm_models.py",
-    "backend/core/models/litellm_settings.py",
+    "backend/core/models/left_out_settings.py",
     "backend/core/models/provider_settings.py",
     "backend/core/urls.py",
 }

@@ -19,7 +19,7 @@ from openai.types.shared import Reasoning
 from core.models.complete_answers import INCOMPLETE as CUT_REASONS
 from core.models.complete_answers import CompleteAnswers
 from core.models.ended_streams import EndedStream, ItemStream
-from core.models.litellm_settings import LitellmSettings
+from core.models.left_out_settings import TellsWhatIsLeftOut
 from core.models.source import TIMEOUT_MARGIN, UnknownModel
 from core.sentences import Sentence
 from core.settings import ROOT
@@ -229,7 +229,7 @@ def ended(stream: Any) -> ItemStream:
 
 
 @dataclass(eq=False, repr=False)
-class LitellmSource(LitellmSettings):
+class LitellmSource(TellsWhatIsLeftOut):
     """`name` as LiteLLM takes it (gemini/…, anthropic/…, azure/…), or after the prefix litellm/."""
 
     _: KW_ONLY

@@ -20,7 +20,7 @@ UNSENT = (
 """Those that it does not hand to LiteLLM."""
 
 
-class LitellmSettings(ModelSource):
+class TellsWhatIsLeftOut(ModelSource):
     """A source that knows what LiteLLM makes of the settings."""
 
     _told: ModelSettings | None = None
