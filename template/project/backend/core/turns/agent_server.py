@@ -343,4 +343,4 @@ class AgentServer(ResumingServer):
             ):
                 yield event
         if self.stays_with_agent:
-            remember_agent(run_context.thread, run.current_agent, self.agent)
+            remember_agent(run_context.thread, run.result.current_agent, self.agent)

@@ -34,6 +34,7 @@ from core.turns.action_server import ActionServer
 from core.turns.approvals import (
     ALWAYS,
     APPROVE,
+    BROKEN_OFF,
     LEFT,
     OUTCOMES,
     REASON_RULE,
@@ -231,11 +232,12 @@ class ApprovalServer(ActionServer):
         outcome: Outcome,
         told: str,
     ) -> AsyncIterator[ThreadStreamEvent]:
-        """Close the cards, and keep of each call, for the model, that it was not run."""
+        """Close the cards, and keep of each call, for the model, what came of it."""
         async for event in self.close_cards(thread, waiting_id, waiting, context, outcome):
             yield event
         for call in waiting.calls:
-            await self.store.save_item(thread.id, call.item(thread, told), context)
+            item = call.item(thread, BROKEN_OFF if call.begun else told)
+            await self.store.save_item(thread.id, item, context)
         await self.store.delete_thread_item(thread.id, waiting_id, context)
 
     async def _go_on_without(

@@ -37,6 +37,7 @@ REASON_RULE = Sentence("params.action.payload: the reason is a text of at most 2
 NOT_APPROVED = "Not run: the user did not approve it."
 LEFT = "Not run: it waited for the user's approval, and the user went on without it."
 LOST = "Not run: when the user had decided, the program had changed."
+BROKEN_OFF = "Broken off where it waited for the user's approval. What it did before that is done."
 BEGUN = "It was begun, and broken off: what came of it is not known."
 
 Decision = Literal["approved", "rejected"]
@@ -63,6 +64,8 @@ class KeptCall(BaseModel):
     """What the provider wants back with it, such as Gemini's signature of its thoughts."""
     approved: bool = False
     """Whether the user has approved it: what it did is done, and a Retry does not undo it."""
+    begun: bool = False
+    """Whether it waits within: an agent that is a tool, which may have used tools of its own."""
 
     def item(
         self, thread: ThreadMetadata, output: Told, created_at: datetime | None = None

@@ -1,5 +1,6 @@
 """A run of an agent, begun, or gone on with."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from agents import (
@@ -16,9 +17,18 @@ from agents import (
 from chatkit.agents import AgentContext
 
 from core.context import RequestContext
+from core.turns.begun_calls import BegunCalls
 from core.turns.failures import failed_run
 from core.turns.final_output import let_last_words_come, refusal
 from core.turns.paused_run import PausedState
+
+
+@dataclass(frozen=True)
+class BegunRun:
+    """A run of an agent, and the calls of its tools."""
+
+    result: RunResultStreaming
+    calls: BegunCalls
 
 
 def begin_run(
@@ -28,24 +38,26 @@ def begin_run(
     config: RunConfig,
     hooks: RunHooks[AgentContext[RequestContext]] | None,
     max_turns: int,
-) -> RunResultStreaming:
+) -> BegunRun:
     """Begin to run the agent with the model's input, or go on with a run that was paused.
 
     Raises CustomStreamError where the Agents SDK cannot make a run of this agent. It has asked
     nobody by then.
     """
+    calls = BegunCalls(hooks)
     try:
-        return Runner.run_streamed(
+        result = Runner.run_streamed(
             agent,
             given,
             context=None if isinstance(given, RunState) else context,
             max_turns=max_turns,
-            hooks=hooks,
+            hooks=calls,
             error_handlers=RunErrorHandlers(
                 model_refusal=refusal, invalid_final_output=let_last_words_come
             ),
             run_config=config,
         )
+        return BegunRun(result, calls)
     except Exception as error:
         wrong = UserError(f"The agent {agent.name} cannot be run: {error}")
         wrong.__cause__ = error

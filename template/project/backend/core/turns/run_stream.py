@@ -35,6 +35,7 @@ from core.context import RequestContext
 from core.models.complete_answers import CutShort
 from core.own_code import given_by
 from core.protocol.events import is_thought
+from core.turns.begun_run import BegunRun
 from core.turns.failures import (
     CUT,
     EMPTY,
@@ -55,7 +56,7 @@ STOPPED = "The user stopped the answer above. Do not continue it unless asked to
 
 
 async def stream_run(
-    run: RunResultStreaming,
+    run: BegunRun,
     context: AgentContext[RequestContext],
     *,
     converter: ResponseStreamConverter,
@@ -77,7 +78,7 @@ async def stream_run(
     `blocked` gives its sentence, and what is blocked is marked in the thread, lest the model is
     told of it again.
     """
-    watched = WatchedRun(run, context, stop, silence, show_output, before)
+    watched = WatchedRun(run.result, run.calls, context, stop, silence, show_output, before)
     request = context.request_context
     items = RunItems()
     events = in_order(chatkit_events(watched, context, converter))
@@ -104,7 +105,7 @@ async def stream_run(
         elif error is not None:
             raise failed_run(error, request, begun=answered, api_key=api_key)
         elif watched.interrupted:
-            async for event in ask(run, watched.unanswered):
+            async for event in ask(run.result, watched.unanswered):
                 yield event
         elif watched.silent:
             raise failed(SILENT, request)

@@ -36,7 +36,8 @@ from chatkit.types import (
 from openai.types.responses import ResponseFunctionToolCall
 
 from core.context import RequestContext
-from core.turns.approvals import KeptCall
+from core.turns.approvals import BEGUN, KeptCall
+from core.turns.begun_calls import BegunCalls, told_of
 from core.turns.client_tools import stops_at
 from core.turns.final_output import HeldMessages, InvalidOutput, ShowOutput, final_output_of
 from core.turns.hosted_tools import HostedCalls
@@ -46,6 +47,7 @@ from core.turns.server import NOT_RUN
 from core.turns.thoughts import thoughts_item_content
 
 ONE_AT_A_TIME = "Not run: the client runs one tool at a time. Call it again if it is still needed."
+NOT_BEGUN = "Not run: the answer was broken off before."
 
 
 @dataclass
@@ -70,17 +72,19 @@ class WatchedRun:
     def __init__(
         self,
         run: RunResultStreaming,
+        begun: BegunCalls,
         context: AgentContext[RequestContext],
         stop: asyncio.Event,
         silence: float,
         show_output: ShowOutput,
         before: Unanswered | None = None,
     ) -> None:
-        """`before` is what the run has left unanswered, if it is one that goes on."""
+        """`begun` are the run's calls; `before` is what it has left unanswered, if it goes on."""
         self.error: Exception | None = None
         self.silent = False
         self.stopped = False
         self._run = run
+        self._begun = begun
         self._context = context
         self._stop = stop
         self._silence = silence
@@ -130,6 +134,8 @@ class WatchedRun:
                 yield RawResponsesStreamEvent(data=data)
         self._watching.cancel()
         self._hosted.close()
+        if not self.interrupted:
+            await self._end_broken_off()
         await self._end_client_calls()
         workflow = self._context.workflow_item
         if workflow and not workflow.workflow.tasks and workflow.workflow.type != "reasoning":
@@ -159,6 +165,8 @@ class WatchedRun:
     @property
     def unanswered(self) -> Unanswered:
         """The calls that have no output yet."""
+        for call in self._calls.values():
+            call.begun = call.begun or call.call_id in self._begun.calls
         return replace(self._before, calls=list(self._calls.values()))
 
     def close(self) -> None:
@@ -243,22 +251,44 @@ class WatchedRun:
                 self._thoughts.append(thought)
                 return event
             case ToolCallOutputItem() as output:
-                if stops := stops_at(output.agent):
-                    await self._remember_thoughts()
-                called = self._calls.pop(str(output.call_id), None)
-                self._outputs.append(output)
-                asked = self._context.client_tool_call is not None
-                if called is not None and asked and called.name in stops:
-                    self._client_calls.append((called, output))
-                elif called is not None:
-                    await self._remember(called, told_of(output))
-                elif (raw := dict(output.raw_item))["type"] != "function_call_output":
-                    # Of a tool that only OpenAI's models can call, such as a shell.
-                    kept = self._hosted.kept(raw)
-                    await self._context.stream(ThreadItemDoneEvent(item=kept))
+                await self._returned(output)
                 return event
             case _:
                 return event
+
+    async def _returned(self, output: ToolCallOutputItem) -> None:
+        if stops := stops_at(output.agent):
+            await self._remember_thoughts()
+        call_id = str(output.call_id)
+        self._begun.told(call_id)
+        called = self._calls.pop(call_id, None)
+        self._outputs.append(output)
+        asked = self._context.client_tool_call is not None
+        if called is not None and asked and called.name in stops:
+            self._client_calls.append((called, output))
+        elif called is not None:
+            await self._remember(called, told_of(output))
+        elif (raw := dict(output.raw_item))["type"] != "function_call_output":
+            # Of a tool that only OpenAI's models can call, such as a shell.
+            kept = self._hosted.kept(raw)
+            await self._context.stream(ThreadItemDoneEvent(item=kept))
+
+    async def _end_broken_off(self) -> None:
+        """Remember the calls of which the run has not told what they returned, if there are any.
+
+        Those that it goes on with are kept already, as begun.
+        """
+        begun = dict(self._begun.calls)
+        for call_id, call in begun.items():
+            self._calls.setdefault(call_id, self._kept(call))
+        for output in list(self._begun.outputs.values()):
+            await self._returned(output)
+        kept = {call.call_id for call in self._before.calls}
+        for call_id, left in self._calls.items():
+            if call_id in begun and call_id not in kept:
+                await self._remember(left, BEGUN)
+            elif call_id not in kept and not self._raw_events.responding:
+                await self._remember(left, NOT_BEGUN)
 
     async def _remember_thoughts(self) -> None:
         """Remember a response's thoughts ahead of its first call, as one may be the client's."""
@@ -316,10 +346,3 @@ class WatchedRun:
         # The same time for all that the model has called in one answer.
         item = call.item(self._context.thread, output, self._answered_at)
         await self._context.stream(ThreadItemDoneEvent(item=item))
-
-
-def told_of(output: ToolCallOutputItem) -> Told:
-    """A tool's output as the model is told it."""
-    raw: Any = output.raw_item
-    told: Told = raw["output"]
-    return told
