@@ -162,6 +162,7 @@ LEVEL_2 = {
     "backend/core/turns/agents.py",
     "backend/core/turns/approval_server.py",
     "backend/core/turns/approvals.py",
+    "backend/core/turns/failed_tools.py",
     "backend/core/turns/failures.py",
     "backend/core/turns/kept_mcp_server.py",
     "backend/core/turns/mcp.py",

@@ -24,6 +24,8 @@ USERS = (__name__, "core.turns.")
 """The modules of core that use what the project's functions give back."""
 MODEL_CALL = "agents.run_internal.model_retry"
 """Where the SDK asks a model: what fails within is the provider's, also of a model of one's own."""
+TOOL_CALL = "agents.run_internal.tool_execution"
+"""Where the SDK calls a tool: it quotes what the tool has raised, whatever that is."""
 ABOUT_CODE = (TypeError, AttributeError, NameError, ImportError, NotImplementedError)
 """Their words name code, and quote nobody."""
 OWN_FAILED = Sentence("The project's own code failed. The server's log has the cause.")
@@ -123,7 +125,16 @@ def _by_project(error: BaseException) -> bool:
 
 def _about_setup(error: BaseException) -> bool:
     """Whether it is the SDK's word about an agent, and not about what a model is told."""
-    return isinstance(error, UserError) and not module_of(error).startswith("agents.models")
+    if wrapped_by_sdk(error) or not isinstance(error, UserError):
+        return False
+    return not module_of(error).startswith("agents.models")
+
+
+def wrapped_by_sdk(error: BaseException) -> Exception | None:
+    """What a tool has raised, if this is the SDK's error about it."""
+    cause = error.__cause__
+    quotes = type(error) is UserError and module_of(error) == TOOL_CALL
+    return cause if quotes and isinstance(cause, Exception) else None
 
 
 def module_of(error: BaseException) -> str:

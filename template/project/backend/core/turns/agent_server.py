@@ -47,7 +47,8 @@ from core.turns.approvals import WAITING
 from core.turns.begun_run import begin_run
 from core.turns.checked_agents import check_agents, check_kinds
 from core.turns.choices import Choices, agents_chosen, check_options, having
-from core.turns.failures import SET_UP_WRONGLY, Tripwire, failed_run, told_of_tool_error
+from core.turns.failed_tools import told_of_tool_error
+from core.turns.failures import SET_UP_WRONGLY, Tripwire, failed_run
 from core.turns.feature import Feature, actions_of, check_features, equip
 from core.turns.final_output import readable
 from core.turns.history import model_input

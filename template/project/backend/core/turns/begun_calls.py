@@ -67,8 +67,9 @@ class BegunCalls(RunHooks[AgentContext[RequestContext]]):
 
 def called(context: Context, tool: Tool) -> ResponseFunctionToolCall | None:
     """The call, if it is one that is kept with its output: not a shell's, say."""
-    is_function = isinstance(context, ToolContext) and isinstance(tool, FunctionTool)
-    return context.tool_call if is_function else None
+    if isinstance(context, ToolContext) and isinstance(tool, FunctionTool):
+        return context.tool_call
+    return None
 
 
 def told_of(output: ToolCallOutputItem) -> Told:

@@ -18,9 +18,12 @@ from chatkit.agents import AgentContext
 
 from core.context import RequestContext
 from core.turns.begun_calls import BegunCalls
+from core.turns.failed_tools import log_failed_tools
 from core.turns.failures import failed_run
 from core.turns.final_output import let_last_words_come, refusal
 from core.turns.paused_run import PausedState
+
+log_failed_tools()
 
 
 @dataclass(frozen=True)

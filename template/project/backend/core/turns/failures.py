@@ -5,14 +5,13 @@ import re
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import openai
 from agents import (
     InputGuardrailTripwireTriggered,
     MaxTurnsExceeded,
+    ModelBehaviorError,
     OutputGuardrailTripwireTriggered,
-    ToolErrorFormatterArgs,
     ToolInputGuardrailTripwireTriggered,
     ToolOutputGuardrailTripwireTriggered,
     UserError,
@@ -25,7 +24,7 @@ from core.errors import Refused
 from core.models import complete_answers
 from core.models.complete_answers import CutShort
 from core.models.source import ModelUnavailable, asked
-from core.own_code import OWN_FAILED, chain, is_own, log_own
+from core.own_code import OWN_FAILED, chain, is_own, log_own, wrapped_by_sdk
 from core.sentences import Sentence
 from core.turns.final_output import InvalidOutput
 from core.turns.kept_mcp_server import ServerAway
@@ -116,6 +115,8 @@ IN_WORDS = {
 }
 """What a provider's code or words tell, under a status that it has for more than that."""
 
+INVALID_JSON = "Invalid JSON"
+"""So begins the SDK's error that may quote a model."""
 CODES = {"rate_limit_exceeded": 429, "server_error": 500}
 """The HTTP status that says the same as the code of a failure within the stream."""
 
@@ -173,6 +174,8 @@ def failed_run(
     error: Exception, request: RequestContext, *, begun: bool, api_key: str | None
 ) -> CustomStreamError:
     """The error as the chat shows it; the log gets its kind, not the provider's words."""
+    while cause := wrapped_by_sdk(error):
+        error = cause
     # A run may ask several models.
     source = asked(error)
     failure = explain(error, begun=begun, api_key=source.key_name if source else api_key)
@@ -193,25 +196,6 @@ def blocked_run(error: Tripwire, sentence: str, request: RequestContext) -> Cust
     line = "request %s: blocked by the guardrail %s"
     log.warning(line, request.request_id, guardrail.get_name())
     return _as_event(Failure(sentence, False), request)
-
-
-def told_of_tool_error(failed: ToolErrorFormatterArgs[Any]) -> str | None:
-    """Log why a tool failed, and tell the model what is meant for everyone.
-
-    Of all else it is told in the SDK's own words, which name no cause.
-    """
-    request: RequestContext = failed.run_context.context.request_context
-    match failed.error:
-        case None:
-            return None
-        case Refused(sentence=sentence):
-            return sentence
-        case ServerAway():
-            return str(failed.error)
-        case _:
-            line = "request %s: the tool %s failed"
-            log_own(log, line, request.request_id, failed.tool_name, error=failed.error)
-            return None
 
 
 def failed(failure: Failure, request: RequestContext) -> CustomStreamError:
@@ -339,11 +323,18 @@ def code_of(error: Exception) -> str:
     return code if isinstance(code, str) and re.fullmatch(r"[a-z_]{1,40}", code) else ""
 
 
+def misbehaved(error: Exception) -> str | None:
+    """What the SDK says that the model has done wrong, without the model's own words."""
+    if not isinstance(error, ModelBehaviorError):
+        return None
+    return INVALID_JSON if str(error).startswith(INVALID_JSON) else str(error)
+
+
 def log_line(error: Exception) -> str:
     """The error for the log: its kind, status or code, and place, without the provider's words."""
     nobody = nobody_at(error)
     error = root_of(error)
-    said = nobody or code_of(error) or status_of(error)
+    said = nobody or code_of(error) or status_of(error) or misbehaved(error)
     frames = traceback.extract_tb(error.__traceback__)
     where = f", in {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     kind = f"{type(error).__module__}.{type(error).__name__}"

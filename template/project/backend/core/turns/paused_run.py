@@ -19,7 +19,7 @@ from chatkit.store import StoreItemType
 from pydantic import BaseModel
 
 from core.context import RequestContext
-from core.turns.agents import named
+from core.turns.agents import agents_of, named
 from core.turns.approvals import BEGUN, NOT_APPROVED, Card, KeptCall, Waiting
 from core.turns.item_converter import APPROVAL_CARD
 from core.turns.watched_run import Unanswered
@@ -121,6 +121,11 @@ async def resumed(
         )
     except (UserError, ValueError, ModelBehaviorError) as error:
         raise ProgramChanged(str(error)) from error
+    except Exception:
+        # Here it hides what has failed in an agent that is a tool, such as a server that is away.
+        for each in agents_of(agent):
+            await each.get_all_tools(RunContextWrapper(context))
+        raise
     asked = state.get_interruptions()
     if [each.call_id or "" for each in asked] != [card.call_id for card in cards]:
         raise ProgramChanged("the run has other interruptions than cards")

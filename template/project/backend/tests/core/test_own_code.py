@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import httpx
+import openai
 import pytest
 from agents import (
     Agent,
@@ -208,3 +210,63 @@ def test_what_a_hook_or_a_tool_refuses_is_said_as_it_stands(
     model.answers[:] = [tool_call("throw"), "Not today."]
     chat.say("Hello")
     assert "Not on Sundays." in str(model.inputs[-1])
+
+
+async def streamed(event: Any) -> None:
+    """Makes the SDK stream an agent that is a tool, as the scripted model wants it."""
+
+
+@pytest.mark.parametrize("told_by", ["nobody", "the SDK"])
+def test_what_fails_in_an_agent_that_is_a_tool_is_logged_or_told(
+    told_by: str, chat: Chat, model: ScriptedModel, server: AgentServer, caplog: Any
+) -> None:
+    within: dict[str, Any] = {} if told_by == "the SDK" else {"failure_error_function": None}
+    nested = Agent[Any](
+        name="Nested", instructions="Throw.", tools=[tool(fail, failure_error_function=None)]
+    )
+    asking = nested.as_tool("ask", "Ask another one.", on_stream=streamed, **within)
+    server.agent = AGENT.clone(tools=[asking])
+    asked = tool_call("ask", '{"input": "Throw."}', call_id="call_2")
+    model.answers[:] = [asked, tool_call("throw"), "Another time."]
+    events = chat.say("Hello")
+    if told_by == "nobody":
+        check(events, caplog)
+        return
+    [record] = [each for each in caplog.records if "the tool ask failed" in each.message]
+    assert record.message.startswith("request ")
+    assert WORDS in told(record.exc_info[1])
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_provider_s_words_to_an_agent_that_is_a_tool_stay_out_of_the_log(
+    nested: bool, chat: Chat, model: ScriptedModel, server: AgentServer, caplog: Any
+) -> None:
+    agent = Agent[Any](name="Nested", instructions="Talk.")
+    for name in ["inner", "ask"] if nested else ["ask"]:
+        asking = agent.as_tool(
+            name, "Ask another one.", on_stream=streamed, failure_error_function=None
+        )
+        agent = AGENT.clone(tools=[asking])
+    server.agent = agent
+    response: Any = httpx.Response(401, request=httpx.Request("POST", "http://provider"))
+    refused = openai.AuthenticationError(
+        "The key sk-secret is wrong.", response=response, body=None
+    )
+    calls = [
+        tool_call(name, '{"input": "Hello."}', call_id=name)
+        for name in (["ask", "inner"] if nested else ["ask"])
+    ]
+    model.answers[:] = [*calls, refused]
+    [error] = [event for event in chat.say("Hello") if event["type"] == "error"]
+    assert "refused the API key" in error["message"]
+    assert "AuthenticationError (401)" in caplog.text
+    assert "sk-secret" not in caplog.text
+
+
+def test_what_a_model_has_done_wrong_is_in_the_log(
+    chat: Chat, model: ScriptedModel, caplog: Any
+) -> None:
+    twice = tool_call("throw_die"), tool_call("throw_die", '{"other": 1}')
+    model.answers[:] = [*twice, "Hello."]
+    assert [event for event in chat.say("Hello") if event["type"] == "error"]
+    assert "Model reused a completed tool call ID" in caplog.text
