@@ -18,6 +18,7 @@ from tests.backend import Backend, Turn
 from tests.providers import environment
 from tests.render import render_into
 from tests.standins import Answer, StandIn, Text, ToolCall
+from tests.test_approvals import cards, press
 from tests.test_start import failed_start, free_port, started
 
 SERVER = """\
@@ -255,7 +256,7 @@ def test_a_slow_or_failing_tool_is_told_to_the_model_and_the_run_goes_on(
         backend.ready()
         turn = ask(backend, standin, "wait", {"seconds": 30})
         assert (turn.text, turn.errors) == ("So it is.", [])
-        assert "An error occurred while running the tool." in told(standin)
+        assert told(standin) == "The MCP server weather does not answer."
         assert "MCP server weather: the tool wait failed: MCPError: " in caplog.text
         turn = ask(backend, standin, "broken", {})
         assert (turn.text, turn.errors) == ("So it is.", [])
@@ -339,3 +340,24 @@ def alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_decision_waits_for_the_server_of_an_agent_that_is_a_tool(
+    weather: Weather, standin: StandIn, tmp_path: Path
+) -> None:
+    asking = HTTP.removesuffix(")") + ', require_approval="always")'
+    project = weather.project(asking, 'tools=[other.as_tool("ask", "Ask another one.")]')
+    with serve(project, standin, tmp_path) as backend:
+        with weather.running():
+            backend.ready()
+            standin.answers(Answer(ToolCall("ask", {"input": "Ask."})))
+            turn = ask(backend, standin, "forecast", {"city": "Kyoto"})
+            [card] = cards(backend, turn.thread)
+        wait_for(backend, "weather")
+        [error] = press(backend, card).errors
+        assert "It is called weather." in error["message"]
+        assert not error["allow_retry"]
+        with weather.running():
+            backend.ready(40)
+            standin.answers(Answer(Text("So it is.")))
+            assert press(backend, card).text == "So it is."
