@@ -17,10 +17,11 @@ from agents import (
 from chatkit.agents import AgentContext
 
 from core.context import RequestContext
+from core.turns.agents import answering
 from core.turns.begun_calls import BegunCalls
 from core.turns.failed_tools import log_failed_tools
 from core.turns.failures import failed_run
-from core.turns.final_output import let_last_words_come, refusal
+from core.turns.final_output import end_in_words, let_last_words_come, refusal
 from core.turns.paused_run import PausedState
 
 log_failed_tools()
@@ -47,6 +48,8 @@ def begin_run(
     Raises CustomStreamError where the Agents SDK cannot make a run of this agent. It has asked
     nobody by then.
     """
+    for each in answering(agent):
+        end_in_words(each)
     calls = BegunCalls(hooks)
     try:
         result = Runner.run_streamed(

@@ -1,12 +1,22 @@
 """What a run ends with where that is no message of the model: how it is shown, what is kept."""
 
+import inspect
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from agents import Agent, AgentOutputSchemaBase, ModelRefusalError, RunErrorHandlerInput
+from agents import (
+    Agent,
+    AgentOutputSchemaBase,
+    FunctionToolResult,
+    ModelRefusalError,
+    RunContextWrapper,
+    RunErrorHandlerInput,
+    ToolsToFinalOutputFunction,
+    ToolsToFinalOutputResult,
+)
 from agents.exceptions import _mark_error_to_drain_stream_events
 from agents.items import ToolCallOutputItem
 from chatkit.agents import AgentContext
@@ -24,6 +34,7 @@ from core.context import RequestContext
 from core.own_code import given_by
 from core.sentences import Sentence
 from core.text import repair_surrogates
+from core.turns.client_tools import StopAtClientTools
 
 
 class ShowOutput(Protocol):
@@ -178,6 +189,37 @@ def final_output_of(
         text = json.dumps(to_jsonable_python(output, serialize_unknown=True), ensure_ascii=False)
         return FinalOutput(output, {"text": text})
     return FinalOutput(output, None) if output not in ("", "None") else None
+
+
+@dataclass(frozen=True)
+class EndInWords:
+    """A function for `tool_use_behavior` whose object is told in words.
+
+    The Agents SDK makes a str of it, which is for programmers, where there is no output_type:
+    https://github.com/openai/openai-agents-python/blob/main/src/agents/run_internal/turn_resolution.py
+    """
+
+    ends: ToolsToFinalOutputFunction[Any]
+
+    async def __call__(
+        self, context: RunContextWrapper[Any], results: list[FunctionToolResult]
+    ) -> ToolsToFinalOutputResult:
+        given = self.ends(context, results)
+        end = await given if inspect.isawaitable(given) else given
+        match end:
+            case ToolsToFinalOutputResult(is_final_output=True, final_output=output):
+                told = output is None or any(each.output is output for each in results)
+                if not told and not isinstance(output, str):
+                    return ToolsToFinalOutputResult(True, readable(output))
+        return end
+
+
+def end_in_words(agent: Agent[Any]) -> None:
+    """Let a run of the agent end in words, if a function of the project ends it with an object."""
+    ends = agent.tool_use_behavior
+    known = isinstance(ends, EndInWords | StopAtClientTools)
+    if callable(ends) and not known and not has_output_type(agent):
+        agent.tool_use_behavior = EndInWords(ends)
 
 
 # --- In words ---

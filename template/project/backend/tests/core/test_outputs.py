@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from agents import (
     Agent,
+    FunctionToolResult,
     RunContextWrapper,
     StopAtTools,
     ToolOutputImage,
+    ToolsToFinalOutputResult,
     WebSearchTool,
     function_tool,
 )
@@ -107,6 +109,19 @@ def test_a_run_ends_at_a_tool_with_what_that_returned(
     assert chat.messages(thread_id)[-1] == "So far."
     outputs = [item["output"] for item in model.inputs[-1] if item.get("output")]
     assert [str(output).count("Point(") for output in outputs] == [1, 0]
+
+
+def test_what_a_function_ends_a_run_with_is_shown_in_words(
+    chat: Chat, model: ScriptedModel, server: AgentServer
+) -> None:
+    def end(_: Any, results: list[FunctionToolResult]) -> ToolsToFinalOutputResult:
+        return ToolsToFinalOutputResult(True, Order(dish="soup", how_many=len(results)))
+
+    server.agent = AGENT.clone(tools=[where], tool_use_behavior=end)
+    for _ in range(2):
+        model.answers[:] = [tool_call("where")]
+        thread_id = thread_of(chat.say("Where are we?"))
+        assert chat.messages(thread_id)[-1] == "- **Dish:** soup\n- **How many:** 1"
 
 
 def test_what_a_tool_returned_is_told_again_as_it_was(
