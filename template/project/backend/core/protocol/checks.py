@@ -6,7 +6,6 @@ from typing import Any
 
 from chatkit.types import (
     ChatKitReq,
-    ClientToolCallItem,
     StructuredInputItem,
     ThreadsAddUserMessageReq,
     ThreadsCreateReq,
@@ -21,6 +20,7 @@ from core.context import RequestContext
 from core.errors import Refused
 from core.protocol.inference_options import ModelOption, ToolOption, chosen, tool_id
 from core.protocol.messages import text_of
+from core.protocol.questions import pending_call
 from core.protocol.requests import thread_id_of
 from core.sentences import Sentence, both
 from core.stores.base import BaseStore
@@ -130,14 +130,3 @@ async def check_status(request: ChatKitReq, store: BaseStore, context: RequestCo
         if status.type != "active":
             ended = CLOSED if status.type == "closed" else LOCKED
             raise Refused(both(ended, status.reason) if status.reason else ended, 409)
-
-
-async def pending_call(
-    store: BaseStore, thread_id: str, context: RequestContext
-) -> ClientToolCallItem | None:
-    """The call that waits for the client's output: it can only be answered while newest."""
-    newest = await store.load_thread_items(thread_id, None, 1, "desc", context)
-    for item in newest.data:
-        if isinstance(item, ClientToolCallItem) and item.status == "pending":
-            return item
-    return None

@@ -1,10 +1,11 @@
-"""Questions that the user answers in a form: structured input, as the protocol calls it."""
+"""What waits for the user's side: questions (structured input), and a client tool's call."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
 from chatkit.types import (
+    ClientToolCallItem,
     HiddenContextItem,
     StructuredInputItem,
     ThreadItem,
@@ -25,15 +26,35 @@ async def pending_questions(
     store: BaseStore, thread_id: str, context: RequestContext
 ) -> list[StructuredInputItem]:
     """The questions that wait for an answer: all are newer than the user's newest message."""
-    found: list[StructuredInputItem] = []
+    return [
+        item
+        for item in await newest_turn(store, thread_id, context)
+        if isinstance(item, StructuredInputItem) and item.status == "pending"
+    ]
+
+
+async def pending_call(
+    store: BaseStore, thread_id: str, context: RequestContext
+) -> ClientToolCallItem | None:
+    """The newest call that waits for the client's output: the user has written nothing since."""
+    for item in reversed(await newest_turn(store, thread_id, context)):
+        if isinstance(item, ClientToolCallItem) and item.status == "pending":
+            return item
+    return None
+
+
+async def newest_turn(
+    store: BaseStore, thread_id: str, context: RequestContext
+) -> list[ThreadItem]:
+    """What stands behind the user's newest message, oldest first."""
+    found: list[ThreadItem] = []
     after: str | None = None
     while True:
         page = await store.load_thread_items(thread_id, after, PAGE, "desc", context)
         for item in page.data:
             if isinstance(item, UserMessageItem):
                 return found[::-1]
-            if isinstance(item, StructuredInputItem) and item.status == "pending":
-                found.append(item)
+            found.append(item)
         if not page.has_more:
             return found[::-1]
         after = page.after

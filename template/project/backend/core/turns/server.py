@@ -17,11 +17,14 @@ from chatkit.types import (
     StructuredInputSubmission,
     ThreadAddUserMessageParams,
     ThreadCreatedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
     ThreadItemReplacedEvent,
     ThreadMetadata,
     ThreadsAddClientToolOutputReq,
     ThreadsAddUserMessageReq,
     ThreadsCreateReq,
+    ThreadsCustomActionReq,
     ThreadsDeleteReq,
     ThreadsRetryAfterItemReq,
     ThreadsSyncCustomActionReq,
@@ -34,10 +37,10 @@ from core.auth.sign_in import SignIn
 from core.context import RequestContext
 from core.errors import Refused
 from core.moved_names import check_overrides
-from core.protocol.checks import check_choice, check_request, pending_call
+from core.protocol.checks import check_choice, check_request
 from core.protocol.events import send_events
 from core.protocol.inference_options import ModelOption, ToolOption, by_id, check_kinds, named
-from core.protocol.questions import pending_questions, settled_item
+from core.protocol.questions import pending_call, pending_questions, settled_item
 from core.protocol.requests import parse, thread_id_of
 from core.protocol.updates import with_updates_stored
 from core.sentences import Catalogue, Languages
@@ -226,10 +229,14 @@ class TurnServer(MendedServer):
     ) -> AsyncGenerator[ThreadStreamEvent, None]:
         async with held:
             call: ClientToolCallItem | None = None
+            moved = False
             if created is not None:
                 yield ThreadCreatedEvent(thread=self._to_thread_response(created))
             elif isinstance(request, ThreadsAddClientToolOutputReq):
                 call = await pending_call(self.store, thread_id, context)
+                assert call is not None
+                if moved := await self._bring_to_end(thread_id, call, context):
+                    yield ThreadItemRemovedEvent(item_id=call.id)
             else:
                 async for event in self._go_on_without(request, thread_id, context):
                     yield event
@@ -240,15 +247,31 @@ class TurnServer(MendedServer):
                     if call is not None:
                         # ChatKit has stored its output before the first event.
                         done = await self.store.load_item(thread_id, call.id, context)
-                        yield ThreadItemReplacedEvent(item=done)
+                        done_event = ThreadItemDoneEvent if moved else ThreadItemReplacedEvent
+                        yield done_event(item=done)
                         call = None
+
+    async def _bring_to_end(
+        self, thread_id: str, call: ClientToolCallItem, context: RequestContext
+    ) -> bool:
+        """Put the call behind what actions have added since: ChatKit finds the newest item only.
+
+        False if it is the newest item already.
+        """
+        newest = await self.store.load_thread_items(thread_id, None, 1, "desc", context)
+        if newest.data[0].id == call.id:
+            return False
+        await self.store.delete_thread_item(thread_id, call.id, context)
+        await self.store.add_thread_item(thread_id, call, context)
+        return True
 
     async def _go_on_without(
         self, request: StreamingReq, thread_id: str, context: RequestContext
     ) -> AsyncIterator[ThreadStreamEvent]:
         """End what waits for the user, who does something else."""
-        if isinstance(request, ThreadsRetryAfterItemReq):
-            return  # It removes the call.
+        # Retry removes the call; an action may come from the tool that is at work.
+        if isinstance(request, ThreadsRetryAfterItemReq | ThreadsCustomActionReq):
+            return
         if call := await pending_call(self.store, thread_id, context):
             call = call.model_copy(update={"status": "completed", "output": NOT_RUN})
             await self.store.save_item(thread_id, call, context)

@@ -1,18 +1,27 @@
 """Tools that the browser runs: what it is asked, and what the model is told."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 from agents import RunContextWrapper, function_tool
 from chat_client import Chat, thread_of
 from chatkit.agents import AgentContext, ClientToolCall
-from chatkit.types import ThreadStreamEvent, WidgetItem
+from chatkit.types import (
+    AssistantMessageContent,
+    AssistantMessageItem,
+    ProgressUpdateEvent,
+    ThreadItemDoneEvent,
+    ThreadStreamEvent,
+    WidgetItem,
+)
 from pydantic import BaseModel
 from scripted_model import ScriptedModel, tool_call
 from scripted_server import AGENT, scripted_server
 
 from core.context import RequestContext
+from core.stores.base import new_id
 from core.turns.agent_server import AgentServer
 from core.turns.feature import Feature, equip
 from core.turns.server import TurnServer
@@ -33,7 +42,29 @@ async def lost_browser() -> None:
     raise ConnectionError
 
 
-BROWSER = Feature(client_tools=[browser_time_zone])
+async def note(
+    payload: BaseModel, sender: WidgetItem | None, context: RequestContext
+) -> AsyncIterator[ThreadStreamEvent]:
+    yield ProgressUpdateEvent(text="Noting it …")
+    if payload.model_extra:
+        yield ThreadItemDoneEvent(
+            item=AssistantMessageItem(
+                id=new_id("message"),
+                thread_id=context.thread.id,
+                created_at=datetime.now(),
+                content=[AssistantMessageContent(text="Noted.")],
+            )
+        )
+
+
+class Note(BaseModel, extra="allow"):
+    pass
+
+
+BROWSER = Feature(
+    client_tools=[browser_time_zone],
+    actions={"note": StreamingAction(Note, note, sender="any")},
+)
 LOST = Feature(client_tools=[lost_browser])
 ASK_TIME_ZONE = tool_call("browser_time_zone")
 THROW_DIE = tool_call("throw_die", call_id="call_2")
@@ -128,6 +159,28 @@ def test_whoever_goes_on_without_the_tool_is_answered(chat: Chat, model: Scripte
     assert "not run" in inputs(model, "function_call_output")[0]["output"]
     late = chat.post("threads.add_client_tool_output", thread_id=thread_id, result=BERLIN)
     assert late.status_code == 409
+
+
+@pytest.mark.parametrize("payload", [{}, {"show": True}])
+def test_an_action_meanwhile_leaves_the_tool_to_the_browser(
+    chat: Chat, model: ScriptedModel, payload: dict[str, bool]
+) -> None:
+    model.answers[:] = [ASK_TIME_ZONE, "It is noon."]
+    thread_id = thread_of(chat.say("What time is it here?"))
+    action = {"type": "note", "payload": payload}
+    events = chat.stream("threads.custom_action", thread_id=thread_id, action=action)
+    assert "client_tool_call" not in str(events)
+    [call] = items(chat, thread_id, "client_tool_call")
+    events = output(chat, thread_id, BERLIN)
+    noted = ["Noted."] if payload else []
+    assert chat.messages(thread_id) == ["What time is it here?", *noted, "It is noon."]
+    assert "Europe/Berlin" in model.inputs[-1][-1]["output"]
+    # A client has it where a reload brings it.
+    [told] = [event for event in events if event.get("item", {}).get("id") == call["id"]]
+    removed = [event for event in events if event.get("item_id") == call["id"]]
+    kinds = ["thread.item.removed", "thread.item.done"] if payload else ["thread.item.replaced"]
+    assert [event["type"] for event in [*removed, told]] == kinds
+    assert told["item"]["status"] == "completed"
 
 
 def test_only_the_model_sees_what_the_tools_returned(chat: Chat, model: ScriptedModel) -> None:
