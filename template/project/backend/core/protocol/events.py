@@ -1,5 +1,6 @@
 """The events of a turn as they are sent, each a line of server-sent events."""
 
+import json
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -18,10 +19,12 @@ from chatkit.types import (
     WorkflowItem,
 )
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
 
 from core.context import RequestContext
 from core.errors import FAILED, Refused, as_refused
 from core.stores.base import BaseStore
+from core.text import repair_surrogates
 
 log = logging.getLogger("app")
 
@@ -102,10 +105,14 @@ def as_json(value: BaseModel) -> bytes:
     An item that ChatKit does not know is written as what it is, and is no reason for a warning.
     """
     shown: BaseModel = with_offset(value)
-    context = {"exclude_metadata": True}
-    return shown.model_dump_json(
-        by_alias=True, exclude_none=True, context=context, warnings=False
-    ).encode()
+    asked: Any = {"by_alias": True, "exclude_none": True, "warnings": False}
+    asked["context"] = {"exclude_metadata": True}
+    try:
+        return shown.model_dump_json(**asked).encode()
+    except PydanticSerializationError:
+        # Half a character, which is sent as it is stored.
+        text = json.dumps(shown.model_dump(mode="json", **asked), ensure_ascii=False)
+        return repair_surrogates(text).encode()
 
 
 def with_offset(value: Any) -> Any:

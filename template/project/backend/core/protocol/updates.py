@@ -1,7 +1,7 @@
 """What the updates of a stream make of an item, as its client sees it."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from chatkit.store import NotFoundError
@@ -20,6 +20,7 @@ from core.context import RequestContext
 from core.protocol.events import HIDDEN
 from core.stores.base import BaseStore
 from core.stores.records import item_from_json
+from core.text import repair_surrogates
 
 
 async def with_updates_stored(
@@ -34,30 +35,29 @@ async def with_updates_stored(
     item is stored, what stands above an item is stored before it, and an item that is still open at
     the end is done. Where the events end with an error, what is open is removed.
     """
-    # With its updates, which make no difference as long as it is done later.
-    opened: dict[str, tuple[ThreadItem, list[ThreadItemUpdate]]] = {}
+    opened: dict[str, GrowingItem] = {}
     placed: set[str] = set()
     try:
         async for event in events:
             match event:
                 case ThreadItemAddedEvent(item=item):
-                    opened[item.id] = item.model_copy(deep=True), []
+                    opened[item.id] = GrowingItem(item)
                 case ThreadItemUpdatedEvent(item_id=item_id) if item_id in opened:
-                    opened[item_id][1].append(event.update)
+                    opened[item_id].grow(event.update)
                 case ThreadItemUpdatedEvent(item_id=item_id, update=update):
                     try:
                         item = await store.load_item(thread_id, item_id, context)
                     except NotFoundError:
                         pass
                     else:
-                        await store.save_item(thread_id, updated(item, [update]), context)
+                        await store.save_item(thread_id, updated(item, update), context)
                 case ThreadItemDoneEvent(item=item) | ThreadItemReplacedEvent(item=item):
                     for above in () if isinstance(item, HIDDEN) else list(opened):
                         if above == item.id:
                             break
                         if above not in placed:
                             placed.add(above)
-                            await store.save_item(thread_id, opened[above][0], context)
+                            await store.save_item(thread_id, opened[above].begun, context)
                     opened.pop(item.id, None)
                 case ThreadItemRemovedEvent(item_id=item_id):
                     opened.pop(item_id, None)
@@ -66,17 +66,38 @@ async def with_updates_stored(
         for item_id in opened:
             yield ThreadItemRemovedEvent(item_id=item_id)
         raise
-    for item, updates in opened.values():
-        yield ThreadItemDoneEvent(item=updated(item, updates))
+    for growing in opened.values():
+        yield ThreadItemDoneEvent(item=growing.item())
 
 
-def updated(item: ThreadItem, updates: Iterable[ThreadItemUpdate]) -> ThreadItem:
-    """The item as a client has it after the updates."""
-    shown = item.model_dump(mode="json")
-    for update in updates:
-        apply(update.model_dump(mode="json"), shown)
-    result: ThreadItem = item_from_json(json.dumps(shown))
-    return result
+class GrowingItem:
+    """An item that is begun, as its client has it after each update."""
+
+    def __init__(self, item: ThreadItem) -> None:
+        # Copies: ChatKit changes the item, and what came with an update, when it follows them.
+        self.begun = item.model_copy(deep=True)
+        self._updates: list[dict[str, Any]] = []
+
+    def grow(self, update: ThreadItemUpdate) -> None:
+        """Note an update, which makes no difference if the item is done later."""
+        self._updates.append(update.model_dump(mode="json"))
+
+    def item(self) -> ThreadItem:
+        """The item with its updates."""
+        shown = self.begun.model_dump(mode="json")
+        for update in self._updates:
+            apply(update, shown)
+        # Halves of a character that came apart are one again; a lone one is stored as U+FFFD.
+        text = repair_surrogates(json.dumps(shown, ensure_ascii=False))
+        result: ThreadItem = item_from_json(text)
+        return result
+
+
+def updated(item: ThreadItem, update: ThreadItemUpdate) -> ThreadItem:
+    """The item as a client has it after the update."""
+    growing = GrowingItem(item)
+    growing.grow(update)
+    return growing.item()
 
 
 def apply(update: dict[str, Any], item: dict[str, Any]) -> None:
@@ -109,7 +130,7 @@ def apply_to_component(update: dict[str, Any], component: dict[str, Any]) -> Non
         component.clear()
         component |= new
     else:
-        component["value"] += update["delta"]
+        component["value"] = (component.get("value") or "") + update["delta"]
         if update["done"] and component.get("streaming"):
             component["streaming"] = False
 

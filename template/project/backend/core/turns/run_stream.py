@@ -13,8 +13,6 @@ from agents import (
 )
 from chatkit.agents import AgentContext, ResponseStreamConverter
 from chatkit.types import (
-    AssistantMessageContent,
-    AssistantMessageContentPartTextDelta,
     AssistantMessageItem,
     ClientToolCallItem,
     GeneratedImageItem,
@@ -35,6 +33,7 @@ from core.context import RequestContext
 from core.models.complete_answers import CutShort
 from core.own_code import given_by
 from core.protocol.events import is_thought
+from core.protocol.updates import GrowingItem
 from core.turns.begun_run import BegunRun
 from core.turns.failures import (
     CUT,
@@ -128,12 +127,12 @@ async def stream_run(
 class RunItems:
     """The items of one run, as its client has them. `follow` sees every event before the client."""
 
-    open: dict[str, ThreadItem] = field(default_factory=dict)
+    open: dict[str, ThreadItem | GrowingItem] = field(default_factory=dict)
     """The items that are begun and not ended, by id.
 
     "Added" puts one in; "done", "replaced" and "removed" take it out. What is left when the run has
     ended, however it has, `end` ends: else the client shows what no reload brings back. A message
-    is a copy that gathers its text from the deltas; a workflow gathers its tasks itself.
+    gathers its updates here; a workflow gathers its tasks itself.
     """
     shown: dict[str, None] = field(default_factory=dict)
     """The ids of all that the client has got and that is not removed again, in their order."""
@@ -154,12 +153,15 @@ class RunItems:
     def follow(self, event: ThreadStreamEvent) -> ThreadStreamEvent:
         """Note what the event does to its item. The event to send, which may be another one."""
         match event:
-            case ThreadItemAddedEvent(item=item):
-                is_message = isinstance(item, AssistantMessageItem)
-                self.open[item.id] = item.model_copy(deep=True) if is_message else item
+            case ThreadItemAddedEvent(item=AssistantMessageItem() as item):
+                self.open[item.id] = GrowingItem(item)
                 self.shown[item.id] = None
-            case ThreadItemUpdatedEvent(update=AssistantMessageContentPartTextDelta() as update):
-                add_text(self.open.get(event.item_id), update)
+            case ThreadItemAddedEvent(item=item):
+                self.open[item.id] = item
+                self.shown[item.id] = None
+            case ThreadItemUpdatedEvent(item_id=item_id, update=update):
+                if isinstance(message := self.open.get(item_id), GrowingItem):
+                    message.grow(update)
             case ThreadItemReplacedEvent(item=item):
                 self.open.pop(item.id, None)
                 self.shown[item.id] = None
@@ -216,7 +218,8 @@ class RunItems:
 
         Whatever else is open is removed. The workflow that `goes_on` is for the next turn to end.
         """
-        for item in list(self.open.values()):
+        for opened in list(self.open.values()):
+            item = opened.item() if isinstance(opened, GrowingItem) else opened
             match item:
                 case AssistantMessageItem() if text_in(item):
                     yield ThreadItemDoneEvent(item=item)
@@ -232,14 +235,6 @@ class RunItems:
         """Remove all that the client has got."""
         for item_id in list(self.shown):
             yield self.follow(ThreadItemRemovedEvent(item_id=item_id))
-
-
-def add_text(item: ThreadItem | None, update: AssistantMessageContentPartTextDelta) -> None:
-    """Append a delta to the copy of a message that is kept if the message is never done."""
-    if isinstance(item, AssistantMessageItem):
-        while len(item.content) <= update.content_index:
-            item.content.append(AssistantMessageContent(text=""))
-        item.content[update.content_index].text += update.delta
 
 
 def text_in(item: AssistantMessageItem) -> str:

@@ -1,7 +1,7 @@
 """What a client has seen is what it gets again when it loads the thread anew."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -10,13 +10,22 @@ from agents import Agent, RunContextWrapper, function_tool
 from chat_client import Chat, thread_of
 from chatkit.agents import AgentContext, ClientToolCall
 from chatkit.types import (
+    Annotation,
+    AssistantMessageContent,
+    AssistantMessageContentPartAdded,
+    AssistantMessageContentPartAnnotationAdded,
+    AssistantMessageContentPartTextDelta,
+    AssistantMessageItem,
     CustomSummary,
     CustomTask,
+    ProgressUpdateEvent,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemReplacedEvent,
+    ThreadItemUpdate,
     ThreadItemUpdatedEvent,
     ThreadStreamEvent,
+    URLSource,
     WidgetComponentUpdated,
     WidgetItem,
     WidgetRootUpdated,
@@ -31,6 +40,7 @@ from scripted_server import scripted_server
 from store_samples import what_a_newer_release_stores
 
 from core.context import RequestContext
+from core.stores.base import new_id
 from core.stores.records import without_nulls
 from core.turns.agent_server import AgentServer
 from core.turns.feature import Feature
@@ -208,6 +218,46 @@ async def leave_open(context: Context) -> str:
     return "Shown."
 
 
+def open_message(thread_id: str) -> Iterator[ThreadStreamEvent]:
+    """A message of two parts, with a source and half a character, which is never done."""
+    item = AssistantMessageItem(
+        id=new_id("message"), thread_id=thread_id, created_at=datetime.now(), content=[]
+    )
+    yield ThreadItemAddedEvent(item=item)
+    source = Annotation(source=URLSource(title="S", url="https://example.com"), index=3)
+    updates: list[ThreadItemUpdate] = [
+        AssistantMessageContentPartAdded(content_index=0, content=AssistantMessageContent(text="")),
+        AssistantMessageContentPartTextDelta(content_index=0, delta="Hello "),
+        AssistantMessageContentPartTextDelta(content_index=0, delta="you \ud83d"),
+        AssistantMessageContentPartTextDelta(content_index=0, delta="\ude00"),
+        AssistantMessageContentPartAnnotationAdded(
+            content_index=0, annotation_index=0, annotation=source
+        ),
+        AssistantMessageContentPartAdded(
+            content_index=1, content=AssistantMessageContent(text="and ")
+        ),
+        AssistantMessageContentPartTextDelta(content_index=1, delta="more.\ud800"),
+    ]
+    for update in updates:
+        yield ThreadItemUpdatedEvent(item_id=item.id, update=update)
+
+
+@function_tool
+async def leave_message_open(context: Context) -> str:
+    """Say something, and never say that it is done."""
+    for event in open_message(context.context.thread.id):
+        await context.context.stream(event)
+    return "Said."
+
+
+@function_tool
+async def show_half_a_character(context: Context) -> str:
+    """Show a file's name that is no text."""
+    await context.context.stream(ProgressUpdateEvent(text="a\ud800b"))
+    await context.context.stream_widget(card("a\ud800b"))
+    return "Shown."
+
+
 @function_tool
 async def store_newer(context: Context) -> str:
     """Store what a newer release would."""
@@ -228,9 +278,15 @@ AGENT = Agent[AgentContext[RequestContext]](
         work,
         begin_nothing,
         leave_open,
+        leave_message_open,
+        show_half_a_character,
         store_newer,
     ],
 )
+
+
+class Nothing(BaseModel):
+    pass
 
 
 class Payload(BaseModel):
@@ -252,6 +308,13 @@ async def again(
     yield ThreadItemReplacedEvent(item=sender.model_copy(update={"widget": widget}))
 
 
+async def say(
+    payload: Nothing, sender: WidgetItem | None, context: RequestContext
+) -> AsyncIterator[ThreadStreamEvent]:
+    for event in open_message(context.thread.id):
+        yield event
+
+
 async def at_once(payload: Payload, sender: WidgetItem, context: RequestContext) -> WidgetItem:
     return sender.model_copy(update={"widget": next_card("none", 3)})
 
@@ -266,6 +329,7 @@ def next_card(action: str, step: int) -> DynamicWidgetRoot:
 ACTIONS: Actions = {
     "go": StreamingAction(Payload, go),
     "again": StreamingAction(Payload, again),
+    "say": StreamingAction(Nothing, say, sender="any"),
     "at_once": SyncAction(Payload, at_once),
 }
 
@@ -299,6 +363,8 @@ def loaded(chat: Chat, thread_id: str) -> list[dict[str, Any]]:
         ["work"],
         ["begin_nothing"],
         ["leave_open"],
+        ["leave_message_open"],
+        ["show_half_a_character"],
         ["ask_browser"],
         ["work", "show_growing_card", "ask_browser"],
     ],
@@ -329,6 +395,28 @@ def test_what_was_seen_is_what_is_loaded(
             "list": [1, None, {"a": None}],
         }
         assert widget["children"][0]["children"][2]["defaultValue"] == "2026-03-04"
+
+
+@pytest.mark.parametrize("by", ["a tool", "an action"])
+def test_a_message_that_is_left_open_is_kept_as_it_was_seen(
+    chat: Chat, model: ScriptedModel, by: str
+) -> None:
+    model.answers[:] = ["Hello."]
+    if by == "a tool":
+        model.answers.insert(0, tool_call("leave_message_open"))
+    events = chat.say("Show me.")
+    thread_id, live = thread_of(events), applied(events)
+    if by == "an action":
+        acted = chat.stream("threads.custom_action", thread_id=thread_id, action={"type": "say"})
+        live = applied(acted, live)
+    assert live == loaded(chat, thread_id)
+    [first, second] = next(
+        item["content"]
+        for item in live
+        if item["type"] == "assistant_message" and len(item["content"]) == 2
+    )
+    assert (first["text"], second["text"]) == ("Hello you \U0001f600", "and more.\ufffd")
+    assert first["annotations"][0]["source"]["url"] == "https://example.com"
 
 
 def test_every_component_is_loaded_as_it_was_sent(chat: Chat, model: ScriptedModel) -> None:
