@@ -318,6 +318,7 @@ class AgentServer(ResumingServer):
         """
         context = run_context.request_context
         turn = self.turns.of(context)
+        turn.patience = self.patience
         try:
             await self.model_provider.loaded(agent.model, source)
         except Exception as error:

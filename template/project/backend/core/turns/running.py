@@ -19,10 +19,12 @@ from core.errors import Refused, ThreadBusy
 from core.sentences import Sentence
 from core.stores.locks import Locks
 
-BUSY_SECONDS = 5.0
-"""How long a message waits for the answer before it in the same thread."""
 STOP_SECONDS = 5.0
-"""How long a stopped turn may take to save what was said before its task is cancelled."""
+"""How long a stopped run may take to save what was said before its task is cancelled."""
+HANDLER_SECONDS = 1.0
+"""The same for what does not look at `stop`: an action's handler, or a `respond` of one's own."""
+BUSY_SECONDS = STOP_SECONDS + 2
+"""How long a message waits for the answer before it in the same thread, which may be stopped."""
 
 
 @dataclass(eq=False)
@@ -37,8 +39,9 @@ class Turn:
     """What is to be sent; None is the end."""
     task: asyncio.Task[None] | None = None
     """What fills `chunks`: it outlives the client's leaving, so that what was said is kept."""
-    patience: float = STOP_SECONDS
-    """Seconds that it may take to end by itself, once it is stopped, before it is cancelled."""
+    patience: float = HANDLER_SECONDS
+    """Seconds that it may take to end by itself, once it is stopped, before it is cancelled. A run
+    of the agent, which looks at `stop`, sets it higher."""
     cancelling: bool = False
     """Whether that is on its way. A second time would cancel the saving of what was said."""
 
@@ -67,7 +70,7 @@ class Turns:
 
     def of(self, context: RequestContext) -> Turn:
         """The turn that this request makes."""
-        return self._of.setdefault(context, Turn(patience=self.patience))
+        return self._of.setdefault(context, Turn(patience=min(self.patience, HANDLER_SECONDS)))
 
     @asynccontextmanager
     async def writing(self, thread_id: str, context: RequestContext) -> AsyncIterator[None]:

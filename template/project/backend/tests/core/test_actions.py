@@ -1,5 +1,7 @@
 """Actions: what a widget sends, and what the page's own code does."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -11,6 +13,7 @@ from chatkit.actions import Action, ActionConfig
 from chatkit.types import (
     AssistantMessageContent,
     AssistantMessageItem,
+    ProgressUpdateEvent,
     SyncCustomActionResponse,
     ThreadItemDoneEvent,
     ThreadMetadata,
@@ -77,11 +80,20 @@ async def count(
     return sender
 
 
+async def work(
+    payload: Cart, sender: WidgetItem | None, context: RequestContext
+) -> AsyncIterator[ThreadStreamEvent]:
+    yield ProgressUpdateEvent(text="Working …")
+    await asyncio.sleep(30)
+    yield told(context.thread.id, "Done.")
+
+
 CARDS = Feature(
     tools=[show_card],
     actions={
         "pick": StreamingAction(Cart, pick),
         "put": StreamingAction(Cart, put, sender="any"),
+        "work": StreamingAction(Cart, work, sender="any"),
         "count": SyncAction(Cart, count, sender="any"),
     },
 )
@@ -146,6 +158,19 @@ def test_the_page_s_code_sends_an_action_without_a_widget(shown: Shown) -> None:
         shown.act("put", payload={"count": number}, item_id=nothing)
     assert shown.chat.messages(shown.thread_id)[2:] == ["0 from no card.", "1 from no card."]
     assert shown.act("count", SYNC).json() == {}
+
+
+def test_whoever_stops_an_action_can_go_on_at_once(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.turns.running.HANDLER_SECONDS", 0.1)
+    body = {"type": STREAM, "params": {"thread_id": shown.thread_id, "action": {"type": "work"}}}
+    with shown.chat.http.stream("POST", "/chatkit", json=body) as response:
+        assert any("Working" in line for line in response.iter_lines())
+    begun = time.monotonic()
+    shown.act("put")
+    assert time.monotonic() - begun < 2
+    assert shown.chat.messages(shown.thread_id)[2:] == ["0 from no card."]
 
 
 def test_after_a_client_handler_it_sends_another_action_of_the_widget(shown: Shown) -> None:
