@@ -21,6 +21,7 @@ from agents import (
 from chatkit.types import (
     AssistantMessageItem,
     CustomTask,
+    ProgressUpdateEvent,
     TaskItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
@@ -518,16 +519,23 @@ def test_what_a_tool_shows_stands_behind_the_words_before_it_after_a_reload_too(
         ThreadItemDoneEvent(item=more),
     ]
 
-    async def merged() -> AsyncIterator[ThreadStreamEvent]:
-        for event in (*told, *tool, *rest):
-            yield event
+    progress = ProgressUpdateEvent(text="Looking …")
+    said = AssistantMessageItem(id="msg_3", content=[], **common)
 
-    async def ordered() -> list[ThreadStreamEvent]:
-        return [event async for event in in_order(merged())]
+    async def ordered(*given: ThreadStreamEvent) -> list[ThreadStreamEvent]:
+        async def merged() -> AsyncIterator[ThreadStreamEvent]:
+            for event in given:
+                yield event
+
+        return [event async for event in in_order(merged(), {"msg_1", "msg_2"})]
 
     with talking_to(standin, tmp_path):
         in_order = importlib.import_module("core.turns.run_events").in_order
-    assert asyncio.run(ordered()) == [*told, rest[0], *tool, *rest[1:]]
+    got = asyncio.run(ordered(*told, *tool, progress, *rest))
+    # What is about no item waits for nothing.
+    assert got == [*told, progress, rest[0], *tool, *rest[1:]]
+    by_tools = [ThreadItemAddedEvent(item=said), *tool, ThreadItemDoneEvent(item=said)]
+    assert asyncio.run(ordered(*by_tools)) == by_tools
 
 
 def test_a_workflow_that_another_one_replaces_is_ended(standin: StandIn, tmp_path: Path) -> None:

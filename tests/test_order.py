@@ -166,7 +166,10 @@ class Story:
         questions = self.items("structured_input", status="pending")
         widgets = self.items("widget")
         if pending and self.chance(0.7):
-            self.happened.append(output := self.new("out"))
+            # Actions may have done something since the call, which then stands by its output.
+            call = pending[-1]["arguments"]["label"]
+            self.happened.remove(call)
+            self.happened += [call, output := self.new("out")]
             result = {"result": output}
             self.turn("threads.add_client_tool_output", thread_id=self.thread, result=result)
         elif questions and self.chance(0.6):
@@ -185,8 +188,12 @@ class Story:
         elif (users := self.items("user_message")) and self.chance(0.2):
             again = self.random.choice(users[-3:])
             place = self.happened.index(again["content"][0]["text"])
-            del self.happened[place + 1 + bool(again.get("quoted_text")) :]
+            place += 1 + bool(again.get("quoted_text"))
+            old = self.happened[place:]
+            del self.happened[place:]
             self.turn("threads.retry_after_item", thread_id=self.thread, item_id=again["id"])
+            if not self.happened[place:]:
+                self.happened += old  # It has failed.
         else:
             self.happened += [question["inputs"][0]["question"] for question in questions]
             self.happened.append(said := self.new("user"))

@@ -28,6 +28,8 @@ class RawEvents:
     def __init__(self, new_id: Callable[[], str]) -> None:
         self.responding = True
         """Whether the model is at work: not while the tools run that it called."""
+        self.item_ids: set[str] = set()
+        """The ids of what the model has begun."""
         self._new_id = new_id
         self._images = OneImage()
         self._summarized = False
@@ -62,7 +64,8 @@ class RawEvents:
                 yield event
             case "response.output_item.added":
                 yield from self._end_of_thought()
-                self._ids[event.item.type, event.output_index] = self._new_id()
+                self._ids[event.item.type, event.output_index] = item_id = self._new_id()
+                self.item_ids.add(item_id)
                 yield self._with_item_id(event)
             case "response.output_item.done":
                 yield self._with_item_id(event)

@@ -1,6 +1,6 @@
 """A run's events as ChatKit makes them, in one order."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 from chatkit.agents import AgentContext, ResponseStreamConverter, stream_agent_response
 from chatkit.types import (
@@ -36,10 +36,14 @@ async def chatkit_events(
         run.error = error
 
 
-async def in_order(events: AsyncIterator[ThreadStreamEvent]) -> AsyncIterator[ThreadStreamEvent]:
+async def in_order(
+    events: AsyncIterator[ThreadStreamEvent], by_model: Collection[str]
+) -> AsyncIterator[ThreadStreamEvent]:
     """The events, with what a tool does behind the message of the model that stands before it.
 
     ChatKit takes them from two queues, and the store has the order in which the items are done.
+    What is about no item, such as progress, waits for nothing. `by_model` has the ids of what the
+    model has begun.
     """
     message: str | None = None
     behind: list[ThreadStreamEvent] = []
@@ -47,8 +51,8 @@ async def in_order(events: AsyncIterator[ThreadStreamEvent]) -> AsyncIterator[Th
         item: ThreadItem | None = getattr(event, "item", None)
         about: str | None = item.id if item else getattr(event, "item_id", None)
         if isinstance(event, ThreadItemAddedEvent) and isinstance(item, AssistantMessageItem):
-            message = about
-        if message and about != message:
+            message = about if about in by_model else message
+        if message and about and about != message:
             behind.append(event)
             continue
         yield event

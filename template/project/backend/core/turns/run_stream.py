@@ -80,7 +80,7 @@ async def stream_run(
     watched = WatchedRun(run.result, run.calls, context, stop, silence, show_output, before)
     request = context.request_context
     items = RunItems()
-    events = in_order(chatkit_events(watched, context, converter))
+    events = in_order(chatkit_events(watched, context, converter), watched.item_ids)
     try:
         async for event in events:
             yield items.follow(event)

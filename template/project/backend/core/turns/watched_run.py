@@ -90,6 +90,7 @@ class WatchedRun:
         self._silence = silence
         self._show_output = show_output
         self._raw_events = RawEvents(lambda: context.generate_id("message"))
+        self.item_ids = self._raw_events.item_ids
         self._calls: dict[str, KeptCall] = {}
         self._thoughts: list[ReasoningItem] = []
         self._client_calls: list[tuple[KeptCall, ToolCallOutputItem]] = []
