@@ -203,6 +203,21 @@ class StoreContract(StoreSafety):
         assert (ids(page), page.has_more) == (listed[:1], False)
         assert [item.id for item in await all_items(store)] == item_ids
 
+    async def test_a_page_is_filled_with_what_is_wanted(self, store: BaseStore) -> None:
+        item_ids = await filled(store, 120)
+        wanted = [item_ids[0], item_ids[60], item_ids[119]]
+
+        async def page(after: str | None, order: str) -> tuple[list[str], bool]:
+            got = await store.items_that(
+                lambda item: item.id in wanted, "thr_1", after, 2, order, ADA
+            )
+            assert got.after == (got.data[-1].id if got.has_more else None)
+            return ids(got), got.has_more
+
+        assert await page(None, "asc") == (wanted[:2], True)
+        assert await page(wanted[1], "asc") == (wanted[2:], False)
+        assert await page(item_ids[118], "desc") == (wanted[1::-1], False)
+
     @pytest.mark.parametrize("method", ["add_thread_item", "save_item"])
     async def test_an_item_saved_again_is_replaced_where_it_stands(
         self, store: BaseStore, method: str

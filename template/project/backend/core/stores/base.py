@@ -3,7 +3,7 @@
 import json
 import uuid
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timezone
 from typing import Any, TypeVar
 
@@ -19,6 +19,8 @@ from core.text import repair_surrogates
 RecordT = TypeVar("RecordT", bound=ThreadMetadata | ThreadItem | Attachment)
 TIMED = (ThreadMetadata, ThreadItemBase)
 MAX_PAGE = 1000
+PAGE = 50
+"""How many items are read at once, at least, where not all are wanted."""
 
 
 class BaseStore(Store[RequestContext]):
@@ -47,16 +49,34 @@ class BaseStore(Store[RequestContext]):
 
         None if there is no such thread. Raises NotFoundError if there is no such item.
         """
-        found: list[ThreadItem] = []
         # A context of one's own, in a script say, needs no more than a user_id.
         set_aside: frozenset[str] = getattr(context, "set_aside", frozenset())
+        if not set_aside:
+            return await self.page_of_items(thread_id, after, limit, order, context)
+        return await self.items_that(
+            lambda item: item.id not in set_aside, thread_id, after, limit, order, context
+        )
+
+    async def items_that(
+        self,
+        wanted: Callable[[ThreadItem], bool],
+        thread_id: str,
+        after: str | None,
+        limit: int,
+        order: str,
+        context: RequestContext,
+    ) -> Page[ThreadItem]:
+        """A page of the items that are `wanted`: what stands between them is read, and left out.
+
+        As for `load_thread_items`, `after` may be any item.
+        """
+        size = page_size(limit)
+        found: list[ThreadItem] = []
         while True:
-            page = await self.page_of_items(thread_id, after, limit, order, context)
-            if not set_aside:
-                return page
-            found += [item for item in page.data if item.id not in set_aside]
-            if not page.has_more or len(found) > page_size(limit):
-                return page_of(found, page_size(limit))
+            page = await self.page_of_items(thread_id, after, max(size, PAGE), order, context)
+            found += filter(wanted, page.data)
+            if not page.has_more or len(found) > size:
+                return page_of(found, size)
             after = page.after
 
     @abstractmethod

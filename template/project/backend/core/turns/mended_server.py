@@ -10,6 +10,8 @@ from typing import Any
 from chatkit.server import DEFAULT_PAGE_SIZE, ChatKitServer
 from chatkit.types import (
     AssistantMessageItem,
+    ItemsListReq,
+    NonStreamingReq,
     Page,
     StreamingReq,
     Thread,
@@ -81,21 +83,38 @@ class MendedServer(ChatKitServer[RequestContext]):
             await super().handle_stream_cancelled(thread, pending_items, context)
             await give_up_old(thread.id, self.store, context)
 
+    # --- Pages of what a client is shown: ChatKit takes what is hidden out of a page it has ---
+
+    async def _process_non_streaming(
+        self, request: NonStreamingReq, context: RequestContext
+    ) -> bytes:
+        match request:
+            case ItemsListReq(params=params):
+                limit = params.limit or DEFAULT_PAGE_SIZE
+                page = await self.store.items_that(
+                    is_shown, params.thread_id, params.after, limit, params.order, context
+                )
+                return self._serialize(page)
+            case _:
+                return await super()._process_non_streaming(request, context)
+
     # --- Answers without the classes that know less than a thread holds ---
 
     async def _load_full_thread(self, thread_id: str, context: RequestContext) -> Thread:
         thread = await self.store.load_thread(thread_id, context)
-        items = await self.store.load_thread_items(
-            thread_id, None, DEFAULT_PAGE_SIZE, "asc", context
+        items = await self.store.items_that(
+            is_shown, thread_id, None, DEFAULT_PAGE_SIZE, "asc", context
         )
         return Thread.model_construct(**dict(thread), items=items)
 
     def _to_thread_response(self, thread: ThreadMetadata | Thread) -> Thread:
-        page = thread.items if isinstance(thread, Thread) else Page[Any]()
-        shown = [item for item in page.data if not isinstance(item, HIDDEN)]
-        return Thread.model_construct(
-            **dict(thread) | {"metadata": {}, "items": page.model_copy(update={"data": shown})}
-        )
+        items = thread.items if isinstance(thread, Thread) else Page[Any]()
+        return Thread.model_construct(**dict(thread) | {"metadata": {}, "items": items})
 
     def _serialize(self, obj: BaseModel) -> bytes:
         return as_json(obj)
+
+
+def is_shown(item: ThreadItem) -> bool:
+    """Whether clients get the item, and not only the model."""
+    return not isinstance(item, HIDDEN)

@@ -184,6 +184,12 @@ async def work(context: Context) -> str:
 
 
 @function_tool
+async def show_nothing() -> str:
+    """Show nothing."""
+    return "Done."
+
+
+@function_tool
 async def begin_nothing(context: Context) -> str:
     """Begin steps of which there are none."""
     await context.context.start_workflow(Workflow(type="custom", tasks=[]))
@@ -276,6 +282,7 @@ AGENT = Agent[AgentContext[RequestContext]](
         show_growing_card,
         update_card,
         work,
+        show_nothing,
         begin_nothing,
         leave_open,
         leave_message_open,
@@ -466,14 +473,24 @@ def test_what_a_newer_release_has_stored_is_loaded_and_not_told_to_the_model(
         page = chat.post(
             "items.list", thread_id=thread_id, order="asc", limit=1, after=after
         ).json()
-        while not page["data"]:  # A hidden one.
-            page = chat.post(
-                "items.list", thread_id=thread_id, order="asc", limit=1, after=page["after"]
-            ).json()
         assert page["data"] == [item]
         after = page.get("after")
     chat.say("And now?", thread_id)
     assert "soup" not in str(model.inputs[-1])
+
+
+def test_pages_are_full_however_many_tools_have_run(chat: Chat, model: ScriptedModel) -> None:
+    calls = [tool_call("show_nothing", call_id=f"call_{n}") for n in range(60)]
+    model.answers[:] = [calls, "Done."]
+    thread_id = thread_of(chat.say("Go on."))
+    items = loaded(chat, thread_id)
+    assert [item["type"] for item in items] == ["user_message", "assistant_message"]
+    for order, expected in (("asc", items), ("desc", items[::-1])):
+        page = chat.post("items.list", thread_id=thread_id, order=order, limit=1).json()
+        assert (page["data"], page["has_more"]) == (expected[:1], True)
+        params = {"thread_id": thread_id, "order": order, "limit": 1, "after": page["after"]}
+        page = chat.post("items.list", **params).json()
+        assert (page["data"], page["has_more"]) == (expected[1:], False)
 
 
 def test_what_a_newer_client_sends_is_loaded(chat: Chat, model: ScriptedModel) -> None:
