@@ -30,7 +30,8 @@ class Payload(BaseModel):
 def widget(label: str) -> DynamicWidgetRoot:
     go = {"type": "Button", "onClickAction": {"type": "go"}}
     text = {"type": "Text", "value": label}
-    return DynamicWidgetRoot.model_validate({"type": "Card", "children": [text, go]})
+    field = {"type": "Input", "name": "label"}
+    return DynamicWidgetRoot.model_validate({"type": "Card", "children": [text, field, go]})
 
 
 def own(thread: str) -> dict[str, Any]:

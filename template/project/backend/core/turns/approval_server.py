@@ -50,7 +50,7 @@ from core.turns.approvals import (
 )
 from core.turns.running import Turns
 from core.turns.server import TurnServer
-from core.turns.widget_actions import GONE, Actions, actions_in, matches
+from core.turns.widget_actions import GONE, Actions, is_offered
 
 PAGE = 20
 DECISIONS = {APPROVE, ALWAYS, REJECT}
@@ -97,8 +97,7 @@ class ApprovalServer(ActionServer):
         await TurnServer.check(self, request, context)
         params = request.params
         sender = await self._sender(request, context)
-        offered = actions_in(sender.widget.model_dump(mode="json"))
-        if not any(matches(offer, params.action) for offer in offered):
+        if not is_offered(params.action, sender, "reason"):
             raise Refused(GONE, 409)
         try:
             pressed = Pressed.model_validate(params.action.payload)

@@ -1,6 +1,6 @@
 """The actions that a server takes: each with a handler, and with a model of its payload."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from chatkit.actions import Action
@@ -110,8 +110,7 @@ def check_action(
         if sender is None:
             raise Refused(f"params.item_id: the action {action.type} comes from a widget.")
         # The stored widget is what counts: once it has changed, a second click finds nothing to do.
-        offered = actions_in(sender.widget.model_dump(mode="json"))
-        if not any(matches(offer, action) for offer in offered):
+        if not is_offered(action, sender):
             raise Refused(GONE, 409)
     try:
         payload_of(known, action)
@@ -141,15 +140,62 @@ def actions_in(component: Any) -> Iterator[dict[str, Any]]:
                 yield from actions_in(value)
 
 
-def matches(offer: Mapping[str, Any], action: Action[str, Any]) -> bool:
-    """Whether the action is this offer; a form's fields may have come to its payload."""
-    return offer.get("type") == action.type and includes(action.payload, offer.get("payload"))
+def is_offered(action: Action[str, Any], sender: WidgetItem, *added: str) -> bool:
+    """Whether the widget offers the action, to whose payload its fields may have come.
+
+    What has the names that are `added` may have come from elsewhere, such as the page's own code.
+    """
+    widget = sender.widget.model_dump(mode="json")
+    fields = {*fields_in(widget), *added}
+    payload = {} if action.payload is None else action.payload
+    for offer in actions_in(widget):
+        offered = offer.get("payload")
+        if offer.get("type") == action.type and is_filled(
+            payload, {} if offered is None else offered, fields
+        ):
+            return True
+    return False
 
 
-def includes(payload: Any, part: Any) -> bool:
-    """Whether the payload has everything that the part has."""
-    if part is None:
-        return True
-    if isinstance(part, dict) and isinstance(payload, dict):
-        return all(name in payload and includes(payload[name], part[name]) for name in part)
-    return bool(payload == part)
+def fields_in(component: Any) -> Iterator[str]:
+    """The names of the fields in a widget's component, such as an Input, or an editable Text."""
+    if isinstance(component, list):
+        for child in component:
+            yield from fields_in(child)
+    elif isinstance(component, dict):
+        if component.get("type") != "Icon" and isinstance(name := component.get("name"), str):
+            yield name
+        for name, value in component.items():
+            if not name.lower().endswith("action"):
+                yield from fields_in(value)
+
+
+def is_filled(payload: Any, offered: Any, fields: Collection[str], place: str = "") -> bool:
+    """Whether the payload is the offered one, but for what the user has given in these fields.
+
+    A field of the name todo.title goes to the payload's todo, as its title:
+    https://developers.openai.com/api/docs/guides/chatkit-actions
+    """
+    if not isinstance(payload, dict) or not isinstance(offered, dict):
+        return is_same(payload, offered)
+    for name in {*payload, *offered}:
+        inner = f"{place}.{name}" if place else name
+        if inner in fields and offered.get(name) is None:
+            continue
+        holds_fields = any(field.startswith(f"{inner}.") for field in fields)
+        if name not in payload or not (name in offered or holds_fields):
+            return False
+        if not is_filled(payload[name], offered.get(name, {}), fields, inner):
+            return False
+    return True
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether both are the same JSON; for Python, true is 1, too."""
+    match one, other:
+        case dict(), dict():
+            return one.keys() == other.keys() and all(is_same(one[n], other[n]) for n in one)
+        case list(), list():
+            return len(one) == len(other) and all(map(is_same, one, other))
+        case _:
+            return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)

@@ -20,7 +20,7 @@ from chatkit.types import (
     ThreadStreamEvent,
     WidgetItem,
 )
-from chatkit.widgets import Button, Card
+from chatkit.widgets import Button, Card, DynamicWidgetRoot
 from pydantic import BaseModel, Field
 from scripted_model import ScriptedModel, tool_call
 from scripted_server import scripted_server
@@ -31,7 +31,7 @@ from core.turns.agent_server import AgentServer
 from core.turns.feature import Feature
 from core.turns.server import TurnServer
 from core.turns.tools import ToolContext
-from core.turns.widget_actions import StreamingAction, SyncAction
+from core.turns.widget_actions import StreamingAction, SyncAction, is_offered
 
 from app.wiring import Settings
 
@@ -188,6 +188,50 @@ def test_what_is_not_declared_for_it_comes_from_the_widget_that_offers_it(shown:
     assert shown.items() == before
     shown.act("pick", item_id=shown.card)
     assert shown.chat.messages(shown.thread_id)[-1] == "Picked."
+
+
+OFFERED: dict[str, Any] = {
+    "id": 1,
+    "none": None,
+    "on": True,
+    "list": [1, None],
+    "todo": {"of": None},
+    "note": None,
+}
+FIELDS = [{"type": "Input", "name": name} for name in ("note", "todo.title", "a.b.c")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "taken"),
+    [
+        ({}, True),
+        ({"note": "x", "todo": {"of": None, "title": "y"}, "a": {"b": {"c": True}}}, True),
+        ({"id": 1.0}, True),
+        ({"id": True}, False),
+        ({"on": 1}, False),
+        ({"none": 1}, False),
+        ({"list": [1, 2]}, False),
+        ({"list": [1, None, 2]}, False),
+        ({"todo": {"of": 1}}, False),
+        ({"todo": {"of": None, "by": 1}}, False),
+        ({"todo": None}, False),
+        ({"a": {"b": {"d": 1}}}, False),
+        ({"a": 1}, False),
+        ({"more": {}}, False),
+        ({"Calendar": 1}, False),
+    ],
+    ids=str,
+)
+def test_only_the_widget_s_fields_add_to_the_payload_that_it_offers(
+    changed: dict[str, Any], taken: bool
+) -> None:
+    button = {"type": "Button", "onClickAction": {"type": "pick", "payload": OFFERED}}
+    icon = {"type": "Icon", "name": "Calendar"}
+    card = {"type": "Card", "children": [{"type": "Form", "children": [button, icon, *FIELDS]}]}
+    widget = DynamicWidgetRoot.model_validate(card)
+    sender = WidgetItem(id="w", thread_id="t", created_at=datetime.now(), widget=widget)
+    action = Action[str, Any](type="pick", payload=OFFERED | changed)
+    assert is_offered(action, sender) is taken
 
 
 @pytest.mark.parametrize("operation", [STREAM, SYNC])
