@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.backend import Backend
-from tests.providers import REMOTE, production
-from tests.standins import Answer, StandIn, Text, ToolCall
+from tests.providers import REMOTE, production, talking_to
+from tests.standins import Answer, StandIn, Text, ToolCall, chat_completions, wire
 
 ASK_TIME_ZONE = ToolCall("browser_time_zone", {})
 TOKYO = ToolCall("current_time", {"time_zone": "Asia/Tokyo"})
@@ -172,3 +172,27 @@ async def fill(backend: Backend, thread_id: str) -> None:
     store = backend.main.server.store
     for item in items:
         await store.add_thread_item(thread_id, item, RequestContext(user_id="ada"))
+
+
+@pytest.mark.parametrize("call_id", ["call_0", ""])
+def test_a_server_may_count_its_calls_anew_or_not_at_all(
+    call_id: str, standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Agents SDK fails where two calls of a run have the same id."""
+    token = wire.token
+    monkeypatch.setattr(
+        chat_completions,
+        "token",
+        lambda prefix, *length: call_id if prefix == "call_" else token(prefix, *length),
+    )
+    zones = ["Asia/Tokyo", "Europe/Berlin", "Europe/Rome"]
+    tokyo, berlin, rome = (ToolCall("current_time", {"time_zone": zone}) for zone in zones)
+    standin.answers(Answer(tokyo), Answer(berlin, rome), Answer(Text("It is late.")))
+    with talking_to(standin, tmp_path) as backend:
+        turn = backend.say("What time is it there?")
+        assert (turn.errors, turn.text) == ([], "It is late.")
+    messages = standin.requests[-1].body["messages"]
+    asked = [call["id"] for message in messages for call in message.get("tool_calls") or ()]
+    answered = [message["tool_call_id"] for message in messages if message["role"] == "tool"]
+    assert sorted(asked) == sorted(answered)
+    assert len({*asked, ""}) == 4

@@ -1,5 +1,6 @@
 """Complete answers, distinguished from those that break off, which are kept as far as they came."""
 
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -63,6 +64,35 @@ class KeepsWhatCame:
             raise
 
 
+class OwnIds:
+    """Ids for the calls of an answer that have none, or that of another call in the run.
+
+    Some servers count the calls anew in each answer, and the Agents SDK takes each for the first:
+    https://github.com/openai/openai-agents-python/blob/main/src/agents/run_internal/tool_planning.py
+    """
+
+    def __init__(self, given: Any) -> None:
+        """`given` is what the model is told, with the calls that it has made."""
+        calls = given if isinstance(given, list) else []
+        self._used: set[Any] = {call.get("call_id") for call in calls if isinstance(call, dict)}
+        self._ids: dict[tuple[int, str], str] = {}
+        self._begun: set[int] = set()
+
+    def give(self, delta: Any) -> None:
+        """Change the ids in this part of the answer where they will not do."""
+        for call in getattr(delta, "tool_calls", None) or ():
+            key = call.index, call.id or ""
+            if not call.id and call.index in self._begun:
+                continue  # More of what was begun.
+            if key not in self._ids:
+                unique = call.id and call.id not in self._used
+                # Mistral wants nine letters and digits.
+                self._ids[key] = call.id if unique else uuid.uuid4().hex[:9]
+                self._used.add(self._ids[key])
+            self._begun.add(call.index)
+            call.id = self._ids[key]
+
+
 class FinishedStream:
     """Passes chat completion chunks on, and raises CutShort unless they end with a complete answer.
 
@@ -71,9 +101,10 @@ class FinishedStream:
     keeps what the provider really said in `received_finish_reason`.
     """
 
-    def __init__(self, stream: ItemStream) -> None:
+    def __init__(self, stream: ItemStream, own_ids: OwnIds) -> None:
         self._stream = stream
         self._chunks = stream.__aiter__()
+        self._own_ids = own_ids
         self._reason: str | None = None
         self._begun = False
 
@@ -87,6 +118,8 @@ class FinishedStream:
             if self._reason is None or self._reason in INCOMPLETE:
                 raise CutShort(self._reason if self._begun else NOTHING) from None
             raise
+        if chunk.choices:
+            self._own_ids.give(chunk.choices[0].delta)
         if chunk.choices and chunk.choices[0].finish_reason:
             if not self._said_by_provider():
                 raise CutShort(None if self._begun else NOTHING)
@@ -128,6 +161,7 @@ class CompleteAnswers(KeepsWhatCame):
                         tool=tool.name,
                     )
                 )
+        own_ids = OwnIds(given)
         given = sendable(given)
         if isinstance(given, list):
             given = with_tools_words(with_calls(given), self.takes_from_tools)
@@ -136,7 +170,7 @@ class CompleteAnswers(KeepsWhatCame):
         if not isinstance(fetched, tuple):
             return fetched
         response, stream = fetched
-        return response, FinishedStream(self.ended(stream))
+        return response, FinishedStream(self.ended(stream), own_ids)
 
     def ended(self, stream: Any) -> ItemStream:
         """The provider's stream, which ends with the answer."""
