@@ -28,6 +28,7 @@ from agents.exceptions import UserError
 from agents.extensions.models.litellm_model import LitellmModel
 from agents.items import TResponseStreamEvent
 from agents.models.chatcmpl_converter import Converter
+from agents.tool import _FailureHandlingFunctionToolInvoker, default_tool_error_function
 from chatkit.actions import Action
 from chatkit.agents import (
     ResponseStreamConverter,
@@ -482,3 +483,11 @@ def test_chatkit_ends_a_workflow_once_more() -> None:
     source = inspect.getsource(stream_agent_response)
     assert "ctx.workflow_item = event.item" in source
     assert "item.workflow.expanded = False" in source
+
+
+def test_an_agent_that_is_a_tool_fails_without_a_word_to_its_run() -> None:
+    """failed_tools.py: log_failed_tools."""
+    asked = inspect.signature(Agent.as_tool).parameters["failure_error_function"].default
+    assert asked is default_tool_error_function
+    called = _FailureHandlingFunctionToolInvoker.__call__.__code__.co_names
+    assert "maybe_invoke_function_tool_failure_error_function" in called
