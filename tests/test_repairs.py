@@ -478,6 +478,12 @@ def test_chatkit_s_retry_deletes_the_answer_before_there_is_another_one() -> Non
     assert 0 < retry.index("delete_thread_item") < retry.index("self.respond(")
 
 
+def test_chatkit_has_room_for_one_generated_image() -> None:
+    """raw_events.py: OneImage."""
+    source = inspect.getsource(stream_agent_response)
+    assert "ctx.generated_image_item = GeneratedImageItem(" in source
+
+
 def test_chatkit_ends_a_workflow_once_more() -> None:
     """run_events.py: chatkit_events; watched_run.py: WatchedRun.stream_events."""
     source = inspect.getsource(stream_agent_response)

@@ -35,8 +35,7 @@ class TellsWhatIsLeftOut(ModelSource):
         if settings.reasoning is not None:
             given["reasoning_effort"] = settings.reasoning.effort
         # It knows which think unasked, too.
-        can: bool = AnthropicModelInfo.response_format_tool_can_be_forced(model, provider, given)
-        return can
+        return bool(AnthropicModelInfo.response_format_tool_can_be_forced(model, provider, given))
 
     def tell_left_out(self, settings: ModelSettings, prompt: Any) -> None:
         """Say in the log what of these settings, and of an agent's prompt, is left out."""

@@ -137,7 +137,7 @@ class OneImage:
     """Passes the events of one generated image on, and holds back those of the others meanwhile.
 
     ChatKit has room for one: the last one that is begun would take what the others become.
-    https://github.com/openai/chatkit-python/blob/main/chatkit/agents.py
+    https://github.com/openai/chatkit-python/pull/86
     """
 
     def __init__(self) -> None:
