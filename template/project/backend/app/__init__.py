@@ -1,1 +1,1 @@
-"""Yours: the agent, and what goes with it. core/ is the template's, and needs no edits."""
+"""Yours: who answers, and what goes with it. core/ is the template's, and needs no edits."""

@@ -50,7 +50,7 @@ class ToolOption(Option):
     pinned: bool = False
     persistent: bool = False
     """It stays chosen after the message is sent."""
-    # An Agent. Servers without one do not have its package, so that this cannot name the type.
+    # An Agent, which pydantic has no schema of.
     agent: Any = Field(default=None, exclude=True)
     mcp: bool = Field(default=False, exclude=True)
     """It is the tool of an MCP server, and known as soon as that is open."""

@@ -23,12 +23,12 @@ from core.context import RequestContext
 from core.errors import Refused
 from core.models import complete_answers
 from core.models.complete_answers import CutShort
+from core.models.missing_setup import missing
 from core.models.source import ModelUnavailable, asked
 from core.own_code import OWN_FAILED, chain, is_own, log_own, wrapped_by_sdk
 from core.sentences import Sentence
 from core.turns.final_output import InvalidOutput
 from core.turns.kept_mcp_server import ServerAway
-from core.turns.missing_parts import missing
 
 log = logging.getLogger("app")
 
