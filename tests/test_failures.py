@@ -276,9 +276,10 @@ def test_a_model_of_no_provider_is_told_by_ready(
     with Backend(render(level=2, provider="gemini", store="sqlite"), env) as backend:
         # The model is loaded when the chat can say that it is not.
         [error] = backend.say("Hello?").errors
-        assert "could not be loaded" in error["message"]
-        assert backend.http.get("/ready").json()["cause"] == "model: could not be loaded"
-    assert "LLM Provider NOT provided" in caplog.text
+        assert "LiteLLM knows no provider of the model nonsense." in error["message"]
+        cause = backend.http.get("/ready").json()["cause"]
+        assert cause == "model: litellm/nonsense could not be loaded"
+    assert "LiteLLM knows no provider of the model nonsense." in caplog.text
 
 
 @pytest.mark.parametrize("provider", REMOTE)
