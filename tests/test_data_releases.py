@@ -224,14 +224,24 @@ def of_type(turn: Turn, type: str) -> list[str]:
     return [id for id, item in turn.items.items() if item["type"] == type]
 
 
+NOTHING_MORE = "(Nothing more was said.)"
+
+
 def lines(turns: list[Told]) -> list[Told]:
     """Who says what, line by line, in no order.
 
     Newer releases join messages of the user, and tell a tool's call before what the tool has shown,
-    between which a local model is told that nobody answered.
+    between which a local model is told that nobody answered; or it is told what was shown together
+    with the tool's output.
     """
-    said = [(who, line) for who, text in turns for line in text.splitlines()]
-    return sorted(each for each in said if each != ("assistant", "(No answer.)"))
+    shown = "[The user is shown"
+    said = [
+        ("user" if line.startswith(shown) else who, line)
+        for who, text in turns
+        for line in text.splitlines()
+        if (who, line) not in (("assistant", "(No answer.)"), ("assistant", NOTHING_MORE))
+    ]
+    return sorted(each for each in said if each[1])
 
 
 def seen(client: Client) -> Mapping[str, Any]:

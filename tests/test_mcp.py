@@ -308,7 +308,7 @@ def test_a_server_of_one_turn_s_agent_is_opened_for_it(
     with serve(project, standin, tmp_path) as backend:
         backend.ready()
         mcp: Any = sys.modules["core.turns.mcp"]
-        mcp.IDLE_SECONDS = 0.1
+        mcp.IDLE_SECONDS = 2.0
         ask(backend, standin, "forecast", {"city": "Kyoto"})
         assert "It rains in Kyoto." in told(standin)
         deadline = time.monotonic() + 40

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from chat_client import Chat, serving, thread_of
 from database_postgres import execute, upgrade
-from scripted_model import ScriptedModel, ScriptedSource
+from scripted_model import ScriptedModel, scripted_models
 from scripted_server import AGENT, scripted_server
 from servers import Everybody
 from test_postgres import Wire, through_a_wire
@@ -54,8 +54,8 @@ def on(settings: Settings, store: PostgresStore, locks: ThreadLocks) -> AgentSer
     return AgentServer(
         store,
         Turns(locks),
-        agent=AGENT,
-        model=ScriptedSource(ScriptedModel()),
+        agent=AGENT.clone(),
+        model_provider=scripted_models(ScriptedModel()),
         sign_in=Everybody(),
         settings=settings,
     )
