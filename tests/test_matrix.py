@@ -204,7 +204,9 @@ LEVEL_2 = {
     "backend/tests/core/test_store.py",
     "backend/tests/scripted_model.py",
     "backend/tests/scripted_server.py",
+    "backend/tests/shown_things.py",
     "backend/tests/store_contract.py",
+    "backend/tests/store_pages.py",
     "backend/tests/store_safety.py",
     "backend/tests/store_samples.py",
 }
