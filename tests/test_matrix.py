@@ -183,6 +183,7 @@ LEVEL_2 = {
     "backend/core/turns/thoughts.py",
     "backend/core/turns/title_maker.py",
     "backend/core/turns/tools.py",
+    "backend/core/turns/turn_context.py",
     "backend/core/turns/watched_run.py",
     "backend/core/turns/widget_actions.py",
     "backend/core/turns/widget_texts.py",

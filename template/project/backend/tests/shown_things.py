@@ -174,6 +174,19 @@ async def work(context: Context) -> str:
 
 
 @function_tool
+async def work_twice(context: Context) -> str:
+    """Show steps, and then others, two of which are alike, all at once."""
+    turn = context.context
+    await turn.start_workflow(Workflow(type="custom", tasks=[CustomTask(title="First")]))
+    await turn.end_workflow(expanded=True)
+    await turn.start_workflow(Workflow(type="custom", tasks=[]))
+    for title in ("Same", "Same", "Last"):
+        await turn.add_workflow_task(CustomTask(title=title))
+    await turn.end_workflow(CustomSummary(title="Worked"), expanded=True)
+    return "Done."
+
+
+@function_tool
 async def show_nothing() -> str:
     """Show nothing."""
     return "Done."
@@ -272,6 +285,7 @@ AGENT = Agent[AgentContext[RequestContext]](
         show_growing_card,
         update_card,
         work,
+        work_twice,
         show_nothing,
         begin_nothing,
         leave_open,

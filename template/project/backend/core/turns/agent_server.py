@@ -66,6 +66,7 @@ from core.turns.runs_beside import (
     remove_runs_beside,
 )
 from core.turns.title_maker import TitleMaker
+from core.turns.turn_context import TurnContext
 from core.turns.watched_run import Unanswered
 
 log = logging.getLogger("app")
@@ -272,9 +273,7 @@ class AgentServer(ResumingServer):
             tokens=self.settings.history_tokens,
             images=self.settings.history_images,
         )
-        run_context = AgentContext[RequestContext](
-            thread=thread, store=self.store, request_context=context
-        )
+        run_context = TurnContext(thread=thread, store=self.store, request_context=context)
         message_id = input_user_message.id if input_user_message else None
         async for event in self.stream(agent, history, source, run_context, message_id=message_id):
             yield event

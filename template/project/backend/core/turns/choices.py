@@ -21,6 +21,7 @@ from core.sentences import Sentence
 from core.settings import give_up
 from core.turns.agents import answering
 from core.turns.server import TurnServer
+from core.turns.turn_context import TurnContext
 
 PAGE = 20
 
@@ -89,7 +90,7 @@ class Choices:
         if choice.model and agent.model and agent.name == first.name:
             agent = agent.clone(model=source.named_model)
         if choice.tool and choice.calls_first:
-            run_context = AgentContext[RequestContext](
+            run_context = TurnContext(
                 thread=thread, store=self._server.store, request_context=context
             )
             await check_tool(agent, choice.tool, run_context)

@@ -28,6 +28,7 @@ from core.turns.paused_run import (
     resumed,
     waiting_for,
 )
+from core.turns.turn_context import TurnContext
 from core.turns.watched_run import Unanswered
 
 log = logging.getLogger("app")
@@ -83,9 +84,7 @@ class ResumingServer(ApprovalServer):
         if waiting.message_id is not None:
             message = await self.store.load_item(thread.id, waiting.message_id, context)
         agent, source = await self.chosen(thread, message, context)
-        run_context = AgentContext[RequestContext](
-            thread=thread, store=self.store, request_context=context
-        )
+        run_context = TurnContext(thread=thread, store=self.store, request_context=context)
         kept = PausedRun.model_validate(waiting.run)
         try:
             await self.model_provider.loaded(agent.model, source)

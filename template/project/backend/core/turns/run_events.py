@@ -28,10 +28,6 @@ async def chatkit_events(
         # (https://github.com/openai/chatkit-python/blob/main/chatkit/agents.py).
         async for event in stream_agent_response(context, run, converter=converter):  # type: ignore[arg-type]
             yield event
-            # It is over, though ChatKit may have taken it up when it was late to see it begin: it
-            # would end it once more, and close it.
-            if isinstance(event, ThreadItemDoneEvent) and event.item == context.workflow_item:
-                context.workflow_item = None
     except Exception as error:
         run.error = error
 

@@ -153,7 +153,7 @@ class RunItems:
     def follow(self, event: ThreadStreamEvent) -> ThreadStreamEvent:
         """Note what the event does to its item. The event to send, which may be another one."""
         match event:
-            case ThreadItemAddedEvent(item=AssistantMessageItem() as item):
+            case ThreadItemAddedEvent(item=AssistantMessageItem() | WorkflowItem() as item):
                 self.open[item.id] = GrowingItem(item)
                 self.shown[item.id] = None
             case ThreadItemAddedEvent(item=item):
@@ -223,9 +223,8 @@ class RunItems:
             match item:
                 case AssistantMessageItem() if text_in(item):
                     yield ThreadItemDoneEvent(item=item)
-                case WorkflowItem() if item is goes_on:
-                    # As ChatKit has stored it: what was added may have been sent with more tasks.
-                    yield ThreadItemReplacedEvent(item=item)
+                case WorkflowItem() if goes_on is not None and item.id == goes_on.id:
+                    yield ThreadItemReplacedEvent(item=goes_on)
                 case WorkflowItem():
                     yield ThreadItemDoneEvent(item=item)
                 case _:

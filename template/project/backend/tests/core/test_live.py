@@ -43,6 +43,7 @@ def loaded(chat: Chat, thread_id: str) -> list[dict[str, Any]]:
         ["show_growing_card"],
         ["show_card", "update_card"],
         ["work"],
+        ["work_twice"],
         ["begin_nothing"],
         ["leave_open"],
         ["leave_message_open"],
@@ -77,6 +78,21 @@ def test_what_was_seen_is_what_is_loaded(
             "list": [1, None, {"a": None}],
         }
         assert widget["children"][0]["children"][2]["defaultValue"] == "2026-03-04"
+
+
+def test_workflows_that_are_quicker_than_the_stream_are_told_apart(
+    chat: Chat, model: ScriptedModel
+) -> None:
+    model.answers[:] = [tool_call("work_twice"), "Here you are."]
+    events = chat.say("Show me.")
+    begun = [event["item"] for event in events if event["type"] == "thread.item.added"]
+    added = [item["workflow"]["tasks"] for item in begun if item["type"] == "workflow"]
+    assert [[task["title"] for task in tasks] for tasks in added] == [["First"], ["Same"]]
+    placed = [event["update"] for event in events if event["type"] == "thread.item.updated"]
+    assert [update["task_index"] for update in placed if "task_index" in update] == [1, 2]
+    steps = [item["workflow"] for item in loaded(chat, thread_of(events)) if "workflow" in item]
+    assert [each["expanded"] for each in steps] == [True, True]
+    assert [task["title"] for task in steps[1]["tasks"]] == ["Same", "Same", "Last"]
 
 
 @pytest.mark.parametrize("by", ["a tool", "an action"])
